@@ -1,0 +1,146 @@
+"""What a destination is given: rows of one stream, as raw JSON lines or as dicts, and the bounds of such a batch."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cached_property
+from typing import Any, Protocol
+
+import msgspec
+
+from connector_sdk.streams import ConfiguredStream, StreamName
+
+
+@dataclass(slots=True)
+class Block:
+    """Consecutive rows of one stream, as they stood in the pipe: `data` untouched, envelopes taken off."""
+
+    stream: StreamName
+    lines: bytes
+    """One JSON value a line, each ended by `\\n`; never decoded, but known to be valid JSON objects."""
+    emitted_at: array[int]
+    """Milliseconds since 1970, one a row."""
+    metas: dict[int, bytes]
+    """Row number in this block → the raw JSON of its `meta`, only for rows that have one that is not null."""
+
+    @property
+    def count(self) -> int:
+        return len(self.emitted_at)
+
+    def cut(self, rows: int, size: int) -> tuple[Block | None, Block | None]:
+        """The longest beginning of at most `rows` rows and `size` bytes, and the rest. Either is None where empty."""
+        if self.count <= rows and len(self.lines) <= size:
+            return self, None
+        end = taken = 0
+        while taken < rows and (after := self.lines.index(b"\n", end) + 1) <= size:
+            end, taken = after, taken + 1
+        return self._part(0, taken, 0, end), self._part(taken, self.count, end, len(self.lines))
+
+    def _part(self, first: int, last: int, start: int, end: int) -> Block | None:
+        if first == last:
+            return None
+        metas = {row - first: meta for row, meta in self.metas.items() if first <= row < last}
+        return Block(self.stream, self.lines[start:end], self.emitted_at[first:last], metas)
+
+
+def _number(text: str) -> float | Decimal:
+    """A float where it says the same as the text, a Decimal where it would lose digits or overflow."""
+    exact = Decimal(text)
+    near = float(text)
+    return near if Decimal(repr(near)) == exact else exact
+
+
+_decode_lines = msgspec.json.Decoder(dict[str, Any], float_hook=_number).decode_lines
+
+
+class Batch:
+    """Rows of one stream, in order, in two forms: `rows` (dicts) and `lines` (raw JSON). Iterate `blocks` for the times.
+
+    Whoever uses only `lines` never pays for decoding.
+    """
+
+    def __init__(self, stream: ConfiguredStream, blocks: list[Block]) -> None:
+        self.stream = stream
+        self.blocks = blocks
+        self.count = sum(block.count for block in blocks)
+        self.size = sum(len(block.lines) for block in blocks)
+
+    def __len__(self) -> int:
+        return self.count
+
+    @property
+    def lines(self) -> bytes:
+        """The rows as JSON lines, byte for byte as the source wrote them, each ended by `\\n`."""
+        return self.blocks[0].lines if len(self.blocks) == 1 else b"".join(block.lines for block in self.blocks)
+
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows as dicts. Integers are exact; a number that a float cannot hold is a `Decimal`."""
+        return [row for block in self.blocks for row in _decode_lines(block.lines)]
+
+    @cached_property
+    def changes(self) -> dict[int, list[dict[str, str]]]:
+        """Row number in this batch → `meta.changes`, for rows that lost something on the way."""
+        found: dict[int, list[dict[str, str]]] = {}
+        first = 0
+        for block in self.blocks:
+            for row, meta in block.metas.items():
+                if changes := (msgspec.json.decode(meta) or {}).get("changes"):
+                    found[first + row] = changes
+            first += block.count
+        return found
+
+
+class Store(Protocol):
+    """A sink that gathers rows into large objects (files, load jobs): they are safe after `commit`, not before.
+
+    Called by one thread at a time. A failed `write` or `commit` is not tried again: the run fails and is resumed.
+    """
+
+    held: int
+    """Bytes of memory taken by rows that are not safe yet. The largest holder is committed when memory is short."""
+    full: bool
+    """The object has reached its size: commit now."""
+
+    def write(self, batch: Batch) -> None: ...
+
+    def commit(self) -> None:
+        """Return when all rows written so far are safe."""
+
+
+Write = Callable[[Batch], None]
+"""Returns when the rows are safe. May be called again with the same rows, and by several threads at once if `spread`."""
+
+Opener = Callable[[Any, ConfiguredStream], AbstractContextManager[Write | Store]]
+"""`open_stream(config, stream)`: prepare, yield a `write` or a `Store`, finish.
+
+What follows the yield runs only when the stream is COMPLETE and all of its rows are safe. Where it is not, the yield
+raises `Incomplete` (or the error that ended the run): clean up in `except` or `finally`, and remove nothing old.
+"""
+
+
+class Incomplete(Exception):
+    """Raised at the yield of `open_stream` when the input ended before the stream was complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """A batch is written when it reaches any of these; a `Store` is committed after `commit_bytes` or `commit_seconds`."""
+
+    rows: int = 10_000
+    bytes: int = 1 << 20
+    """JSON bytes of a batch. One row may be larger."""
+    seconds: float = 5.0
+    """The longest time a row waits for its batch to fill."""
+    lanes: int = 1
+    """Threads that write. A stream stays in one of them, so that the order of its rows holds."""
+    spread: bool = False
+    """Spread each stream over all lanes: rows with the same primary key stay together, others go where there is room."""
+    commit_bytes: int = 1 << 40
+    commit_seconds: float = 300.0
+    held_bytes: int = 48 << 20
+    """What all stores together may hold in memory before the largest is committed."""

@@ -1,0 +1,213 @@
+"""The command line of every connector: spec, check, discover, read, write; exit codes; signals."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NoReturn
+
+from connector_sdk import config as configs
+from connector_sdk import logs
+from connector_sdk import protocol
+from connector_sdk.destination import Destination, write
+from connector_sdk.errors import ConfigError, ConnectorError
+from connector_sdk.logs import log
+from connector_sdk.output import Interrupted, Output, ReaderGone
+from connector_sdk.source import Source, read, tell
+
+Connector = Source | Destination
+
+OK, FAILED, USAGE, READER_GONE = 0, 1, 2, 128 + signal.SIGPIPE
+PATIENCE = 8.0
+"""Seconds after a signal in which the last messages must find a reader."""
+
+
+def run(connector: Connector, arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run one command and end the process: 0 done, 1 failed, 2 wrong usage, 128 + n ended by signal n."""
+    name = os.path.basename(sys.argv[0]) or "connector"
+    asked = _parser(connector, name).parse_args(arguments)
+    output = Output(_claim_stdout())
+    logs.start(output)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda caught, _frame: output.interrupt(caught, PATIENCE))
+    code = _guarded(lambda: asked.command(connector, asked, output), connector, output)
+    _leave(code, output)
+
+
+def _claim_stdout() -> int:
+    """Keep the standard output for messages: what anybody else prints goes to the standard error."""
+    sys.stdout.flush()
+    ours = os.dup(1)
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    return ours
+
+
+def _guarded(command: Callable[[], int], connector: Connector, output: Output) -> int:
+    try:
+        return command()
+    except Interrupted as interrupted:
+        return 128 + interrupted.signal
+    except ReaderGone:
+        return _reader_gone(connector)
+    except BaseException as error:
+        return _failed(error, connector, output)
+
+
+def _failed(error: BaseException, connector: Connector, output: Output) -> int:
+    try:
+        tell(output, error)
+    except ReaderGone:
+        return _reader_gone(connector)
+    except Interrupted:
+        return FAILED
+    return FAILED
+
+
+def _reader_gone(connector: Connector) -> int:
+    """`source | head` ends quietly. A destination whose acknowledgements nobody takes has failed, and says so."""
+    if isinstance(connector, Destination):
+        print("error: the output was closed, so acknowledgements cannot be delivered", file=sys.stderr, flush=True)
+        return FAILED
+    return READER_GONE
+
+
+def _leave(code: int, output: Output) -> NoReturn:
+    """Flush and end at once: lanes of a failed run may still hang in the network."""
+    try:
+        output.flush()
+    except (ReaderGone, Interrupted):
+        code = code or READER_GONE
+    sys.stderr.flush()
+    os._exit(code)
+
+
+# Commands
+
+
+def _spec(connector: Connector, _asked: argparse.Namespace, output: Output) -> int:
+    modes = connector.modes if isinstance(connector, Destination) else None
+    output.message(protocol.spec_line(configs.form(connector.config), connector.documentation, modes))
+    return OK
+
+
+def _check(connector: Connector, asked: argparse.Namespace, output: Output) -> int:
+    """What the user can mend is a FAILED status; anything else is an error."""
+    problem = None
+    try:
+        connector.check(_config(connector, asked, output))
+    except ConnectorError as error:
+        problem = output.mask(error.message)
+    output.message(protocol.connection_line(problem))
+    return OK
+
+
+def _discover(connector: Source, asked: argparse.Namespace, output: Output) -> int:
+    config = _config(connector, asked, output)
+    output.message(protocol.catalog_line(connector.discover(config)))
+    return OK
+
+
+def _read(connector: Source, asked: argparse.Namespace, output: Output) -> int:
+    config = _config(connector, asked, output)
+    catalog = protocol.parse_catalog(_bytes(asked.catalog, "catalog"))
+    state = protocol.parse_input_state(_state_bytes(asked.state))
+    return OK if read(connector, config, catalog, state, output) else FAILED
+
+
+def _write(connector: Destination, asked: argparse.Namespace, output: Output) -> int:
+    config = _config(connector, asked, output)
+    catalog = protocol.parse_catalog(_bytes(asked.catalog, "catalog"))
+    write(connector, config, catalog, 0, output)
+    return OK
+
+
+def _config(connector: Connector, asked: argparse.Namespace, output: Output) -> Any:
+    raw = configs.load(asked.config)
+    output.mask.learn(configs.secrets(connector.config, raw))
+    for sentence in configs.unknown_keys(connector.config, raw):
+        log.warning("%s", sentence)
+    return configs.parse(connector.config, raw)
+
+
+def _bytes(path: str, what: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ConfigError(f"The {what} file {path} cannot be read: {error.strerror}.") from None
+
+
+def _state_bytes(path: str | None) -> bytes:
+    """An absent state file starts anew, as an empty one does."""
+    return _bytes(path, "state") if path and os.path.exists(path) else b""
+
+
+# Arguments
+
+
+def _parser(connector: Connector, name: str) -> argparse.ArgumentParser:
+    source = isinstance(connector, Source)
+    parser = argparse.ArgumentParser(
+        prog=name,
+        description=f"{name}: an Airbyte {'source' if source else 'destination'}. Messages are JSON lines on standard output.",
+        epilog=_SOURCE_HELP % {"name": name} if source else _DESTINATION_HELP % {"name": name},
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"{name} {_version(name)}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _command(commands, "spec", _spec, "print the options of --config, as the form of the Airbyte UI renders them")
+    _command(commands, "check", _check, "try the config: SUCCEEDED, or FAILED with what to change", "config")
+    if source:
+        _command(commands, "discover", _discover, "list the streams with their schemas, keys and cursors", "config")
+        _command(commands, "read", _read, "read the streams of a catalog", "config", "catalog", "state")
+    else:
+        _command(commands, "write", _write, "write what comes on standard input", "config", "catalog")
+    return parser
+
+
+_OPTIONS = {
+    "config": ("FILE", "options, JSON or YAML; ${NAME} stands for an environment variable"),
+    "catalog": ("FILE", "the configured catalog: which streams, and how"),
+    "state": ("FILE", "the states of the last run; without it everything is read"),
+}
+
+
+def _command(commands: Any, name: str, function: Callable[..., int], text: str, *options: str) -> None:
+    command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    command.set_defaults(command=function)
+    for option in options:
+        metavar, meaning = _OPTIONS[option]
+        command.add_argument(f"--{option}", metavar=metavar, help=meaning, required=option != "state")
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+_SOURCE_HELP = """\
+examples:
+  %(name)s check --config config.yaml
+  %(name)s discover --config config.yaml
+  %(name)s read --config config.yaml --catalog catalog.json | destination-s3 write --config s3.yaml --catalog catalog.json
+
+LOG_LEVEL (TRACE, DEBUG, INFO, WARN, ERROR) says which log messages come out.
+exit code: 0 done, 1 failed (see the ERROR message), 2 wrong usage, 143 ended by SIGTERM
+"""
+
+_DESTINATION_HELP = """\
+examples:
+  %(name)s check --config config.yaml
+  source-postgres read --config pg.yaml --catalog catalog.json | %(name)s write --config config.yaml --catalog catalog.json
+
+Each STATE comes out again on standard output once the rows before it are safe: keep the last ones for the next read.
+LOG_LEVEL (TRACE, DEBUG, INFO, WARN, ERROR) says which log messages come out.
+exit code: 0 done, 1 failed (see the ERROR message), 2 wrong usage, 143 ended by SIGTERM
+"""

@@ -1,0 +1,205 @@
+"""Configs: one pydantic model gives parsing, error texts, secrets and the form that Airbyte renders."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from connector_sdk.errors import ConfigError
+
+Secret = Annotated[SecretStr, Field(json_schema_extra={"airbyte_secret": True})]
+"""A string that is never shown: not in the form, a log, an error or a trace. Read it with `.get_secret_value()`."""
+
+
+class Config(BaseModel):
+    """The base of a connector's config. The order of fields is their order in the form; unknown keys are told."""
+
+    model_config = ConfigDict(extra="ignore", populate_by_name=True, hide_input_in_errors=True)
+
+
+C = TypeVar("C", bound=Config)
+
+
+# Loading
+
+
+def load(path: str) -> dict[str, Any]:
+    """Read a config file, JSON or YAML, and put `${NAME}` references to the environment in place.
+
+    `$${NAME}` stands for the text `${NAME}` itself.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"The config file {path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"The config file {path} is not UTF-8 text.") from None
+    found = _parse(text, path)
+    if not isinstance(found, dict):
+        raise ConfigError(f"The config file {path} must hold an object of options, such as {{\"host\": \"…\"}}.")
+    return {key: _expand(value, key) for key, value in found.items()}
+
+
+def _parse(text: str, path: str) -> Any:
+    """JSON first, since it is quick and exact; else YAML. An error gives the place and never the text."""
+    try:
+        return json.loads(text)
+    except ValueError as json_error:
+        problem = str(json_error)
+    import yaml
+
+    try:
+        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "its text"
+        problem = problem if text.lstrip().startswith("{") else f"{error.problem} at {where}"
+    except yaml.YAMLError as error:
+        problem = type(error).__name__
+    raise ConfigError(f"The config file {path} is neither JSON nor YAML: {problem}.")
+
+
+_reference = re.compile(r"\$(\$?)\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def _expand(value: Any, where: str) -> Any:
+    if isinstance(value, str):
+        return _reference.sub(lambda match: _look_up(match, where), value)
+    if isinstance(value, dict):
+        return {key: _expand(inner, f"{where}.{key}") for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_expand(inner, f"{where}.{number}") for number, inner in enumerate(value)]
+    return value
+
+
+def _look_up(match: re.Match[str], where: str) -> str:
+    escaped, name = match.groups()
+    if escaped:
+        return match[0][1:]
+    if name not in os.environ:
+        raise ConfigError(
+            f"The environment variable {name} is not set ({where} refers to it). Set it, or write $${{{name}}} for the text."
+        )
+    return os.environ[name]
+
+
+def parse(model: type[C], raw: Mapping[str, Any]) -> C:
+    """The config as a model. An error names each field and what is wrong, never a value."""
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        problems = "; ".join(_problem(entry) for entry in error.errors(include_url=False, include_input=False))
+        raise ConfigError(f"The config is not right: {problems}.") from None
+
+
+def _problem(entry: Mapping[str, Any]) -> str:
+    where = ".".join(str(part) for part in entry["loc"])
+    text = {"missing": "is required"}.get(entry["type"], entry["msg"].removeprefix("Value error, ").rstrip("."))
+    return f"{where}: {text}" if where else text
+
+
+def unknown_keys(model: type[BaseModel], raw: Mapping[str, Any]) -> Iterator[str]:
+    """A sentence for each top-level key that the model has no use for, with the name that was perhaps meant."""
+    known = {name for field, info in model.model_fields.items() for name in (field, info.alias) if name}
+    for key in raw:
+        if key not in known and not key.startswith("__"):
+            near = get_close_matches(key, known, n=1)
+            yield f"The config has an option {key} that does not exist here" + (f"; did you mean {near[0]}?" if near else ".")
+
+
+# Secrets
+
+
+def secrets(model: type[BaseModel], raw: Mapping[str, Any]) -> set[str]:
+    """Every value of `raw` that must not be shown: what the form marks secret, and passwords inside of URLs."""
+    return set(_marked(form(model), raw)) | set(_in_urls(raw))
+
+
+def _marked(part: Mapping[str, Any], value: Any) -> Iterator[str]:
+    if part.get("airbyte_secret"):
+        yield from _strings(value)
+    for option in part.get("oneOf", ()):
+        yield from _marked(option, value)
+    if isinstance(value, dict):
+        for key, inner in part.get("properties", {}).items():
+            if key in value:
+                yield from _marked(inner, value[key])
+    if isinstance(value, list) and isinstance(part.get("items"), dict):
+        for element in value:
+            yield from _marked(part["items"], element)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for inner in value:
+            yield from _strings(inner)
+    elif value is not None and not isinstance(value, bool):
+        yield str(value)
+
+
+_password_in_url = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]*:([^/\s@]+)@", re.IGNORECASE)
+_password_by_name = re.compile(r"\b(?:password|passwd|pwd|secret|token|api[_-]?key)\s*=\s*([^\s&;,]+)", re.IGNORECASE)
+
+
+def _in_urls(value: Any) -> Iterator[str]:
+    for text in _strings(value):
+        for pattern in (_password_in_url, _password_by_name):
+            yield from pattern.findall(text)
+
+
+# The form
+
+
+def form(model: type[BaseModel]) -> dict[str, Any]:
+    """The `connectionSpecification` that Airbyte's form renders: no references, `oneOf` with `const`, ordered fields."""
+    schema = model.model_json_schema(by_alias=True, mode="validation")
+    definitions = schema.pop("$defs", {})
+    shown = _plain(schema, definitions)
+    return {"$schema": "http://json-schema.org/draft-07/schema#", **shown, "additionalProperties": True}
+
+
+def _plain(node: Any, definitions: Mapping[str, Any]) -> Any:
+    if isinstance(node, list):
+        return [_plain(inner, definitions) for inner in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        target = definitions[node["$ref"].rsplit("/", 1)[-1]]
+        return _plain({**target, **{key: value for key, value in node.items() if key != "$ref"}}, definitions)
+    if "anyOf" in node:
+        return _optional(node, definitions)
+    result = {key: _plain(value, definitions) for key, value in node.items() if key not in ("discriminator", "properties")}
+    if "discriminator" in node:
+        result = {"type": "object", **result}
+    if "properties" in node:
+        result["properties"] = {
+            key: {**_plain(inner, definitions), "order": order}
+            for order, (key, inner) in enumerate(node["properties"].items())
+        }
+    if "const" in result:
+        result.setdefault("type", "string")
+        result.setdefault("default", result["const"])
+    if result.get("format") == "password":
+        del result["format"], result["writeOnly"]
+        result["airbyte_secret"] = True
+    return result
+
+
+def _optional(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> Any:
+    """`X | None` is X that is not required; a default of null is no default."""
+    kept = [inner for inner in node["anyOf"] if inner != {"type": "null"}]
+    rest = {key: value for key, value in node.items() if key != "anyOf" and (key, value) != ("default", None)}
+    if len(kept) == 1:
+        return _plain({**kept[0], **rest}, definitions)
+    if all("$ref" in inner for inner in kept):
+        return _plain({**rest, "type": "object", "oneOf": kept}, definitions)
+    return _plain({**kept[0], **rest}, definitions)

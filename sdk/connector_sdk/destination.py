@@ -1,0 +1,250 @@
+"""Destinations: a value made of functions, and the loop that writes: what came, what is safe, what is complete."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from connector_sdk import protocol
+from connector_sdk.batch import Block, Incomplete, Limits, Opener
+from connector_sdk.config import Config
+from connector_sdk.errors import ConfigError, ConnectorError, TransientError
+from connector_sdk.lanes import Lanes
+from connector_sdk.ledger import Ledger
+from connector_sdk.lines import BadLine, CutOff, LineReader
+from connector_sdk.logs import log
+from connector_sdk.meter import Meter
+from connector_sdk.output import Output
+from connector_sdk.retry import Backoff
+from connector_sdk.streams import ConfiguredStream, Replace, StreamName
+from connector_sdk.writer import Shared, StreamWriter
+
+CHUNK = 1 << 18
+"""Bytes read from the pipe at once."""
+TICK = 0.2
+"""Seconds between two looks at what has waited long enough."""
+UNDER_WAY = 8 << 20
+"""Bytes of rows that may wait in the lanes."""
+GATHERED = 16 << 20
+"""Bytes of rows that all streams together may gather before the largest batch is sent early."""
+CLEAN_UP = 7.0
+"""Seconds for putting things in order after a failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A connector that writes.
+
+    `check(config)` returns, or raises. `open_stream(config, stream)` is a context manager: prepare, yield a `write`
+    (or a `Store`), finish; see `connector_sdk.batch`. `limits` may depend on the config. `modes` are the sync modes
+    that it offers; `append_dedup`, where it is asked for and not offered, is written as append, with a warning.
+    """
+
+    config: type[Config]
+    check: Callable[[Any], None]
+    open_stream: Opener
+    limits: Limits | Callable[[Any], Limits] = Limits()
+    modes: Sequence[str] = ("append", "overwrite")
+    documentation: str | None = None
+    backoff: Backoff = Backoff()
+
+    def main(self, arguments: Sequence[str] | None = None) -> None:
+        """Run the command line: `spec`, `check`, `write`. Ends the process."""
+        from connector_sdk.cli import run
+
+        run(self, arguments)
+
+
+def write(destination: Destination, config: Any, catalog: Sequence[ConfiguredStream], fd: int, output: Output) -> None:
+    """Write what comes from `fd`. Returns where every stream that should be complete is."""
+    streams = [_offered(destination, stream) for stream in catalog]
+    limits = destination.limits if isinstance(destination.limits, Limits) else destination.limits(config)
+    shared = Shared(
+        config=config,
+        open_stream=destination.open_stream,
+        limits=limits,
+        lanes=Lanes(limits.lanes, max(UNDER_WAY, 2 * limits.bytes)),
+        ledger=Ledger(output.state),
+        meter=Meter("written"),
+        backoff=destination.backoff,
+    )
+    shared.writers += [StreamWriter(stream, shared) for stream in streams]
+    _Run(shared).write(fd)
+
+
+def _offered(destination: Destination, stream: ConfiguredStream) -> ConfiguredStream:
+    mode = stream.destination_sync_mode
+    if mode in destination.modes:
+        return stream
+    if mode != "append_dedup":
+        offered = ", ".join(destination.modes)
+        raise ConfigError(f"The sync mode {mode} is not offered here; choose one of {offered}.", stream=stream.id)
+    log.warning("The stream %s asks for append_dedup, which is not offered here: it is written as append.", stream.id)
+    return replace(stream, destination_sync_mode="append")
+
+
+@dataclass(slots=True)
+class _Heard:
+    """What the input said of one stream."""
+
+    writer: StreamWriter
+    complete: bool = False
+    """Its COMPLETE came after its last row."""
+    state_last: bool = False
+    """A STATE came after its last row."""
+
+    def finish(self) -> None:
+        self.complete = True
+        self.writer.finish()
+
+
+class _Run:
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._heard = {writer.stream.id: _Heard(writer) for writer in shared.writers}
+        self._strangers: set[StreamName] = set()
+        self._statuses = False
+        self._ticked = time.monotonic()
+
+    def write(self, fd: int) -> None:
+        try:
+            broken = self._take_all(fd)
+            undone = self._end()
+            self._shared.lanes.wait()
+        except BaseException as error:
+            self._clean_up(error)
+            raise
+        log.info("%s", self._shared.meter)
+        if broken is not None:
+            raise broken
+        if undone:
+            raise TransientError(_undone(undone))
+
+    # While the input lasts
+
+    def _take_all(self, fd: int) -> ConnectorError | None:
+        """Take the whole input. An error in it ends it: what came before is still made safe."""
+        reader = LineReader()
+        try:
+            for chunk in _chunks(fd):
+                self._take(reader.feed(chunk))
+                self._tick()
+            self._take(reader.close())
+        except (BadLine, CutOff) as error:
+            return error
+        return None
+
+    def _take(self, items: Iterable[Block | bytes]) -> None:
+        for item in items:
+            if isinstance(item, Block):
+                self._take_rows(item)
+            elif (kind := protocol.message_type(item)) == "STATE":
+                self._take_state(item)
+            elif kind == "TRACE":
+                self._take_status(item)
+
+    def _take_rows(self, block: Block) -> None:
+        heard = self._heard.get(block.stream)
+        if heard is None:
+            return self._tell_stranger(block.stream)
+        heard.complete = heard.state_last = False
+        self._shared.ledger.received(block.stream, block.count)
+        heard.writer.add(block)
+
+    def _take_state(self, line: bytes) -> None:
+        state = protocol.parse_state(line)
+        for stream in [state.scope] if state.scope is not None else list(self._heard):
+            if stream in self._heard:
+                self._heard[stream].state_last = True
+        self._shared.ledger.hold(state)
+
+    def _take_status(self, line: bytes) -> None:
+        found = protocol.parse_status(line)
+        if found is None:
+            return
+        self._statuses = True
+        stream, status = found
+        if status == "COMPLETE" and stream in self._heard:
+            self._heard[stream].finish()
+        elif status == "INCOMPLETE":
+            log.warning("The source says that the stream %s is incomplete.", stream)
+
+    def _tell_stranger(self, stream: StreamName) -> None:
+        if stream not in self._strangers:
+            self._strangers.add(stream)
+            log.warning("The stream %s is not in the catalog: its rows are left out.", stream)
+
+    def _tick(self) -> None:
+        """Look after what waits: batches by time, memory by size, errors of the lanes."""
+        writers = self._shared.writers
+        if len(writers) > 1 and sum(writer.gathered for writer in writers) > GATHERED:
+            max(writers, key=lambda writer: writer.gathered).flush()
+        now = time.monotonic()
+        if now - self._ticked >= TICK:
+            self._ticked = now
+            self._shared.lanes.check()
+            for writer in writers:
+                writer.tick(now)
+
+    # At its end
+
+    def _end(self) -> list[StreamName]:
+        """Finish what is complete, keep what is not. Returns the streams that should have been complete."""
+        undone = []
+        for heard in self._heard.values():
+            if heard.complete:
+                continue
+            if self._ends_with_input(heard):
+                heard.finish()
+            else:
+                heard.writer.abandon(Incomplete(f"the input ended before {heard.writer.stream.id} was complete"))
+                undone += [heard.writer.stream.id] if self._must_complete(heard) else []
+        return undone
+
+    def _must_complete(self, heard: _Heard) -> bool:
+        return self._statuses or protocol.generations_speak(heard.writer.stream)
+
+    def _ends_with_input(self, heard: _Heard) -> bool:
+        """Where no status can come, the end of the input is the end: of a stream whose last message was a STATE."""
+        if self._must_complete(heard):
+            return False
+        if heard.writer.rows and not heard.state_last:
+            kept = "; what was there before is kept" if heard.writer.stream.replace is not Replace.NOTHING else ""
+            log.warning("The stream %s ended without a STATE, perhaps too early%s.", heard.writer.stream.id, kept)
+        return heard.state_last
+
+    def _clean_up(self, error: BaseException) -> None:
+        """Give every open stream the chance to put its things in order, for a few seconds."""
+        self._shared.lanes.abandon()
+        for writer in self._shared.writers:
+            writer.drop(error)
+        try:
+            self._shared.lanes.wait(CLEAN_UP)
+        except BaseException as raised:
+            log.debug("While cleaning up: %s", raised)
+
+
+def _chunks(fd: int) -> Iterator[bytes]:
+    """The input as it comes; an empty chunk where nothing came for a while, so that the clock is looked at."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    while True:
+        if not poll.poll(TICK * 1000):
+            yield b""
+            continue
+        chunk = os.read(fd, CHUNK)
+        if not chunk:
+            return
+        yield chunk
+
+
+def _undone(streams: Sequence[StreamName]) -> str:
+    names = ", ".join(map(str, streams[:10])) + (f" and {len(streams) - 10} more" if len(streams) > 10 else "")
+    return (
+        f"The input ended before the source said COMPLETE for {names}. What came is kept where it does no harm, nothing "
+        "old was replaced, and a run from the last state goes on. Look at the source's errors."
+    )

@@ -1,0 +1,53 @@
+"""Logging: the standard `logging` module in front, LOG messages of the protocol behind it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+
+from connector_sdk.output import Output, ReaderGone
+
+log = logging.getLogger("connector")
+"""The logger of the SDK and of every connector."""
+
+TRACE = 5
+_levels = {"TRACE": TRACE, "DEBUG": 10, "INFO": 20, "WARN": 30, "WARNING": 30, "ERROR": 40, "FATAL": 50}
+
+
+def level_of(name: str | None) -> int:
+    """The level that LOG_LEVEL names; INFO where it names none."""
+    return _levels.get((name or "INFO").strip().upper(), logging.INFO)
+
+
+class _Handler(logging.Handler):
+    """Writes LOG messages; where a person watches the standard error and the output goes elsewhere, there as well."""
+
+    def __init__(self, output: Output) -> None:
+        super().__init__()
+        self._output = output
+        self._person = sys.stderr.isatty() and not sys.__stdout__.isatty() if sys.__stdout__ else False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        stack = "".join(traceback.format_exception(*record.exc_info)) if record.exc_info else ""
+        message = record.getMessage()
+        try:
+            self._output.log(_name(record.levelno), message, stack)
+        except ReaderGone:
+            return  # Whoever writes data meets this too, and ends the run.
+        if self._person:
+            print(f"{_name(record.levelno).lower():5} {self._output.mask(message)}", file=sys.stderr)
+
+
+def _name(level: int) -> str:
+    return next(name for name, floor in reversed(_levels.items()) if level >= floor and name != "WARNING") if level >= TRACE else "TRACE"
+
+
+def start(output: Output) -> None:
+    """Send the records of all loggers to `output`: ours from LOG_LEVEL on, those of libraries from WARNING on."""
+    root = logging.getLogger()
+    root.handlers[:] = [_Handler(output)]
+    root.setLevel(max(logging.WARNING, level_of(os.environ.get("LOG_LEVEL"))))
+    log.setLevel(level_of(os.environ.get("LOG_LEVEL")))
+    logging.captureWarnings(True)

@@ -1,0 +1,193 @@
+"""The only writer of messages. A STATE leaves at once, data at the latest after 100 ms, lines are always whole."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from connector_sdk import protocol
+from connector_sdk.errors import ConnectorError
+from connector_sdk.mask import Mask
+
+BLOCK = 1 << 16
+"""Bytes gathered before a write, and the most that one write takes."""
+LATEST = 0.1
+"""Seconds that data waits at most."""
+PATIENCE = 0.2
+"""Seconds between two looks at the deadline while a reader takes nothing."""
+F_SETPIPE_SZ = 1031
+PIPE_SIZE = 1 << 20
+
+
+class ReaderGone(Exception):
+    """Nobody reads our output any more (`| head` has seen enough), or not before the deadline of a shutdown."""
+
+
+class Interrupted(BaseException):
+    """SIGTERM or SIGINT came. Not an Exception, so that no connector swallows it."""
+
+    def __init__(self, signal: int) -> None:
+        super().__init__(signal)
+        self.signal = signal
+
+
+class Output:
+    """Gathers lines and writes them to `fd`. May be used by several threads.
+
+    `interrupt(signal)` is for a signal handler: it never tears a line apart.
+    """
+
+    def __init__(self, fd: int = 1) -> None:
+        self.mask = Mask()
+        self._fd = fd
+        self._buffer = bytearray()
+        self._lock = threading.Lock()
+        self._filled = threading.Event()
+        self._flusher: threading.Thread | None = None
+        self._deadline: float | None = None
+        self._main = threading.main_thread().ident
+        self._busy = False
+        self._signal: int | None = None
+        self._poll = select.poll()
+        self._poll.register(fd, select.POLLOUT)
+        _widen(fd)
+
+    # Messages
+
+    def data(self, lines: bytes) -> None:
+        """Whole RECORD lines. They leave when a block is full or `LATEST` has passed."""
+        self._guarded(self._append, lines, BLOCK)
+
+    def row(self, head: bytes, row: Any, tail: bytes) -> int:
+        """One RECORD whose data is a value still to be encoded; returns its size. A failing encoder leaves no trace."""
+        data = protocol.encoder.encode(row)
+        self._guarded(self._append, b"%b%b%b\n" % (head, data, tail), BLOCK)
+        return len(data)
+
+    def state(self, line: bytes) -> None:
+        """A STATE: it leaves at once, and all that came before it."""
+        self._guarded(self._append, line, 0)
+
+    def message(self, line: bytes) -> None:
+        """Any other message without free text: statuses, SPEC, CATALOG, CONTROL. It leaves at once."""
+        self._guarded(self._append, line, 0)
+
+    def log(self, level: str, message: str, stack: str = "") -> None:
+        self._guarded(self._append, protocol.log_line(level, self.mask(message), self.mask(stack)), 0)
+
+    def error(self, error: BaseException, *, stack: str = "") -> str:
+        """A TRACE of this error, masked. Returns its message as it may be shown."""
+        ours = isinstance(error, ConnectorError)
+        message = self.mask(error.message if isinstance(error, ConnectorError) else f"{type(error).__name__}: {error}")
+        line = protocol.error_line(
+            message,
+            error.failure_type if isinstance(error, ConnectorError) else "system_error",
+            internal=self.mask((isinstance(error, ConnectorError) and error.internal) or ("" if ours else repr(error))),
+            stack=self.mask(stack),
+            stream=error.stream if isinstance(error, ConnectorError) else None,
+        )
+        self._guarded(self._append, line, 0)
+        return message
+
+    def flush(self) -> None:
+        self._guarded(self._append, b"", 0)
+
+    # Signals
+
+    def interrupt(self, signal: int, seconds: float) -> None:
+        """Called in the main thread by a signal handler: finish the line that is being written, then raise.
+
+        Output that nobody takes within `seconds` is given up.
+        """
+        self._deadline = time.monotonic() + seconds
+        if self._busy:
+            self._signal = signal
+        else:
+            raise Interrupted(signal)
+
+    def _guarded(self, action: Callable[[bytes, int], None], lines: bytes, limit: int) -> None:
+        """Run `action` so that a signal which comes meanwhile is raised after it, in the main thread."""
+        if threading.get_ident() != self._main:
+            return action(lines, limit)
+        self._busy = True
+        try:
+            action(lines, limit)
+        finally:
+            self._busy = False
+        if self._signal is not None:
+            signal, self._signal = self._signal, None
+            raise Interrupted(signal)
+
+    # Bytes
+
+    def _append(self, lines: bytes, limit: int) -> None:
+        """Take the lines; write if more than `limit` bytes are waiting."""
+        while not self._lock.acquire(timeout=PATIENCE):
+            self._check_deadline()
+        try:
+            self._buffer += lines
+            if len(self._buffer) > limit:
+                self._write_all()
+            elif self._buffer:
+                self._wake_flusher()
+        finally:
+            self._lock.release()
+
+    def _check_deadline(self) -> None:
+        if self._deadline is not None and time.monotonic() > self._deadline:
+            raise ReaderGone
+
+    def _write_all(self) -> None:
+        """Write the buffer. What was written is taken out of it whatever happens, so that no line is written twice."""
+        written = 0
+        try:
+            with memoryview(self._buffer) as waiting:
+                while written < len(waiting):
+                    self._wait()
+                    written += os.write(self._fd, waiting[written : written + BLOCK])
+        except BrokenPipeError:
+            raise ReaderGone from None
+        finally:
+            del self._buffer[:written]
+
+    def _wait(self) -> None:
+        """Until the reader takes something. Only then may we block: a signal now always finds progress made."""
+        while not self._poll.poll(PATIENCE * 1000):
+            self._check_deadline()
+
+    def _wake_flusher(self) -> None:
+        if self._flusher is None:
+            self._flusher = threading.Thread(target=self._flush_late, name="flusher", daemon=True)
+            self._flusher.start()
+        self._filled.set()
+
+    def _flush_late(self) -> None:
+        """Push out what has waited. Never blocks: small writes, and only where the reader has room."""
+        while True:
+            self._filled.wait()
+            time.sleep(LATEST)
+            with self._lock:
+                self._filled.clear()
+                self._write_some()
+                if self._buffer:
+                    self._filled.set()
+
+    def _write_some(self) -> None:
+        try:
+            while self._buffer and self._poll.poll(0):
+                del self._buffer[: os.write(self._fd, self._buffer[: select.PIPE_BUF])]
+        except OSError:
+            return  # The next write of another thread meets the same error and reports it.
+
+
+def _widen(fd: int) -> None:
+    """A wider pipe makes for fewer switches between the two ends. It is a kindness, not a need."""
+    try:
+        fcntl.fcntl(fd, F_SETPIPE_SZ, PIPE_SIZE)
+    except OSError:
+        return

@@ -1,0 +1,58 @@
+"""Values of dict rows that JSON or a receiver cannot carry: found quickly, made null, and told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from math import isfinite
+from typing import Any
+
+from connector_sdk.rows import Change, Row
+
+_plain = frozenset({str, int, bool, type(None)})
+
+
+def carry(row: Mapping[str, Any]) -> Mapping[str, Any] | Row:
+    """The row itself where all of it can be carried, else a Row that names the top-level fields that lost a value."""
+    lost = [key for key, value in row.items() if type(value) not in _plain and not _carried(value)]
+    return _without(row, lost) if lost else row
+
+
+def _carried(value: Any) -> bool:
+    if isinstance(value, float):
+        return isfinite(value)
+    if isinstance(value, Decimal):
+        return value.is_finite()
+    if isinstance(value, Mapping):
+        return all(_carried(inner) for inner in value.values())
+    if isinstance(value, list | tuple | set | frozenset):
+        return all(_carried(inner) for inner in value)
+    return True
+
+
+def _without(row: Mapping[str, Any], lost: list[str]) -> Row:
+    kept = {key: _nulled(value) if key in lost else value for key, value in row.items()}
+    return Row(kept, tuple(Change(field) for field in lost))
+
+
+def _nulled(value: Any) -> Any:
+    """The value with null in place of what cannot be carried, however deep it stands."""
+    if isinstance(value, Mapping):
+        return {key: _nulled(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_nulled(inner) for inner in value]
+    return value if _carried(value) else None
+
+
+def repaired(row: Mapping[str, Any], encode: Any) -> Row:
+    """The row without the fields that `encode` refuses as text (half of a surrogate pair). Other types are a bug."""
+    lost = []
+    for key, value in row.items():
+        try:
+            encode({key: value})
+        except UnicodeEncodeError:
+            lost.append(key)
+        except TypeError as error:
+            raise TypeError(f"the field {key!r} holds a {type(value).__name__}, which is no JSON value: {error}") from None
+    kept = {key: None if key in lost else value for key, value in row.items()}
+    return Row(kept, tuple(Change(key) for key in lost))
