@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -186,6 +185,8 @@ def _command(commands: Any, name: str, function: Callable[..., int], text: str, 
 
 
 def _version(name: str) -> str:
+    from importlib import metadata  # Slow to import, and only this option needs it.
+
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

@@ -23,7 +23,7 @@ from connector_sdk.retry import Backoff
 from connector_sdk.streams import ConfiguredStream, Replace, StreamName
 from connector_sdk.writer import Shared, StreamWriter
 
-CHUNK = 1 << 18
+CHUNK = 1 << 16
 """Bytes read from the pipe at once."""
 TICK = 0.2
 """Seconds between two looks at what has waited long enough."""

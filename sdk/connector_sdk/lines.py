@@ -34,12 +34,15 @@ class CutOff(TransientError):
         super().__init__(f"The input ends in the middle of line {number}: the source was cut off. Run it again.")
 
 
+_NO_META = msgspec.Raw()
+
+
 class _Record(msgspec.Struct):
     stream: str
     data: msgspec.Raw
     emitted_at: int | float | None = None
     namespace: str | None = None
-    meta: msgspec.Raw = msgspec.Raw()
+    meta: msgspec.Raw = _NO_META
 
 
 class _Envelope(msgspec.Struct):
@@ -47,7 +50,13 @@ class _Envelope(msgspec.Struct):
     record: _Record | None = None
 
 
+class _Kind(msgspec.Struct):
+    type: str | None = None
+
+
 _decode = msgspec.json.Decoder(_Envelope).decode
+_decode_kind = msgspec.json.Decoder(_Kind).decode
+_NO_RECORD = "is a RECORD without a stream or without an object as its data"
 
 
 class LineReader:
@@ -76,54 +85,53 @@ class LineReader:
             raise CutOff(self._number) from None
 
     def _lines(self, text: bytes) -> Iterator[Block | bytes]:
+        """The blocks and lines of a text of whole lines."""
+        decode = _decode if text.isascii() else self._decode_utf8
         block = _BlockBuilder()
         for line in text.split(b"\n"):
             self._number += 1
             if not line or line.isspace():
                 continue
-            record = self._record(line)
-            if record is None or not block.takes(record):
+            if len(line) - len(line.replace(b"{", b"").replace(b"[", b"")) > MAX_DEPTH:
+                self._check_depth(line)
+            try:
+                envelope = decode(line)
+            except (msgspec.MsgspecError, RecursionError) as error:
+                envelope = self._other(line, error)
+            if envelope.type != "RECORD":
                 yield from block.take()
-            if record is None:
                 yield line
-            else:
-                block.add(record)
+                continue
+            record = envelope.record
+            if record is None or not (row := bytes(record.data)).startswith(b"{"):
+                raise BadLine(self._number, _NO_RECORD)
+            if not block.takes(record):
+                yield from block.take()
+            block.add(record, row)
         yield from block.take()
 
-    def _record(self, line: bytes) -> _Record | None:
-        """The record of this line, None where it is another message."""
-        self._check(line)
+    def _decode_utf8(self, line: bytes) -> _Envelope:
+        """Decode a line that is not plain ASCII: what is passed on raw has to be checked as well."""
         try:
-            envelope = _decode(line)
-        except (msgspec.ValidationError, UnicodeDecodeError):
-            return self._other(line)
-        except (msgspec.DecodeError, RecursionError):
-            raise BadLine(self._number, "is not JSON") from None
-        if envelope.type != "RECORD":
-            return None
-        record = envelope.record
-        if record is None or bytes(memoryview(record.data)[:1]) != b"{":
-            raise BadLine(self._number, "is a RECORD without a stream or without an object as its data")
-        return record
+            line.decode()
+        except UnicodeDecodeError:
+            raise BadLine(self._number, "is not UTF-8") from None
+        return _decode(line)
 
-    def _other(self, line: bytes) -> None:
-        """JSON that does not look like a message: of no meaning to us, unless it says that it is a RECORD."""
+    def _other(self, line: bytes, error: Exception) -> _Envelope:
+        """JSON that does not look like a message is of no meaning to us, unless it says that it is a RECORD."""
+        if not isinstance(error, msgspec.ValidationError):
+            raise BadLine(self._number, "is not JSON") from None
         try:
-            found = msgspec.json.decode(line)
+            kind = _decode_kind(line).type
         except msgspec.ValidationError:
-            found = None  # A number that no float can hold, in some message that is none of ours.
-        except msgspec.DecodeError:
-            raise BadLine(self._number, "is not JSON") from None
-        if isinstance(found, dict) and found.get("type") == "RECORD":
-            raise BadLine(self._number, "is a RECORD without a stream or without an object as its data")
+            kind = None  # No object at all, or one with a type that is no text.
+        if kind == "RECORD":
+            raise BadLine(self._number, _NO_RECORD) from None
+        return _Envelope(kind)
 
-    def _check(self, line: bytes) -> None:
-        if not line.isascii():
-            try:
-                line.decode()
-            except UnicodeDecodeError:
-                raise BadLine(self._number, "is not UTF-8") from None
-        if line.count(b"{") + line.count(b"[") > MAX_DEPTH and _depth(line) > MAX_DEPTH:
+    def _check_depth(self, line: bytes) -> None:
+        if _depth(line) > MAX_DEPTH:
             raise BadLine(self._number, f"is nested deeper than {MAX_DEPTH} levels")
 
 
@@ -148,23 +156,27 @@ class _BlockBuilder:
         self._clear()
 
     def _clear(self) -> None:
-        self._stream: tuple[str | None, str] | None = None
-        self._rows: list[msgspec.Raw] = []
-        self._emitted_at = array("q")
+        self._name = ""
+        self._namespace: str | None = None
+        self._rows: list[bytes] = []
+        self._emitted_at: list[int | float] = []
         self._metas: dict[int, bytes] = {}
 
     def takes(self, record: _Record) -> bool:
-        return self._stream is None or self._stream == (record.namespace, record.stream)
+        return not self._rows or (self._name == record.stream and self._namespace == record.namespace)
 
-    def add(self, record: _Record) -> None:
-        self._stream = record.namespace, record.stream
-        if record.meta and (meta := bytes(record.meta)) != b"null":
+    def add(self, record: _Record, row: bytes) -> None:
+        if not self._rows:
+            self._name, self._namespace = record.stream, record.namespace
+        if record.meta is not _NO_META and (meta := bytes(record.meta)) != b"null":
             self._metas[len(self._rows)] = meta
-        self._rows.append(record.data)
-        self._emitted_at.append(int(record.emitted_at or 0))
+        self._rows.append(row)
+        self._emitted_at.append(record.emitted_at or 0)
 
     def take(self) -> Iterator[Block]:
-        if self._stream is not None:
-            lines = b"\n".join((*self._rows, b""))
-            yield Block(StreamName(*self._stream), lines, self._emitted_at, self._metas)
+        if self._rows:
+            self._rows.append(b"")
+            lines = b"\n".join(self._rows)
+            times = array("q", map(int, self._emitted_at))
+            yield Block(StreamName(self._namespace, self._name), lines, times, self._metas)
             self._clear()
