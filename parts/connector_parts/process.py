@@ -86,10 +86,7 @@ def new_folder(user: User | None = None) -> Path:
 
 
 class Process:
-    """One run of a server, under a guard that ends it when this process goes, even by SIGKILL.
-
-    Whoever still holds the server's folder when the owner dies need not clean up: the guard removes it.
-    """
+    """One run of a server, under a guard that ends it and removes `folder` when this process goes, even by SIGKILL."""
 
     def __init__(
         self,
@@ -102,6 +99,7 @@ class Process:
     ) -> None:
         self.name = Path(command[0]).name
         self.log = folder / f"{self.name}.log"
+        self._folder = folder
         identity = f"{user.uid}:{user.gid}" if user else ""
         guard = [sys.executable, "-I", "-S", GUARD, str(int(end_signal)), identity, folder, *command]
         with self.log.open("ab") as log:
@@ -153,6 +151,7 @@ class Process:
         assert self._guard.stdin is not None
         self._guard.stdin.close()
         self._guard.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def log_tail(self, lines: int = 20) -> str:
         text = self.log.read_text(errors="replace") if self.log.exists() else ""

@@ -164,7 +164,7 @@ def _missing(why: str, install: str) -> Missing:
 
 
 def moto() -> str:
-    """The package that has moto's server, or `Missing`."""
+    """Which moto there is, or `Missing`."""
     for module in ("moto", "flask", "flask_cors"):
         if importlib.util.find_spec(module) is None:
             advice = "install: pip install moto[s3] flask flask-cors"
