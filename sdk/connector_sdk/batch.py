@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, Protocol
@@ -58,7 +58,7 @@ _decode_lines = msgspec.json.Decoder(dict[str, Any], float_hook=_number).decode_
 
 
 class Batch:
-    """Rows of one stream, in order, in two forms: `rows` (dicts) and `lines` (raw JSON). Iterate `blocks` for the times.
+    """Rows of one stream, in order, in two forms: `rows` (dicts) and `lines` (raw JSON). `blocks` have the times.
 
     Whoever uses only `lines` never pays for decoding.
     """
@@ -113,7 +113,7 @@ class Store(Protocol):
 
 
 Write = Callable[[Batch], None]
-"""Returns when the rows are safe. May be called again with the same rows, and by several threads at once if `spread`."""
+"""Returns when the rows are safe. May be called again with the same rows; if `spread`, by several threads at once."""
 
 Opener = Callable[[Any, ConfiguredStream], AbstractContextManager[Write | Store]]
 """`open_stream(config, stream)`: prepare, yield a `write` or a `Store`, finish.
@@ -129,7 +129,7 @@ class Incomplete(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """A batch is written when it reaches any of these; a `Store` is committed after `commit_bytes` or `commit_seconds`."""
+    """A batch is written when it reaches any of these, a `Store` committed after `commit_bytes` or `commit_seconds`."""
 
     rows: int = 10_000
     bytes: int = 1 << 20
@@ -139,7 +139,7 @@ class Limits:
     lanes: int = 1
     """Threads that write. A stream stays in one of them, so that the order of its rows holds."""
     spread: bool = False
-    """Spread each stream over all lanes: rows with the same primary key stay together, others go where there is room."""
+    """Spread each stream over all lanes; rows with the same primary key stay in one of them."""
     commit_bytes: int = 1 << 40
     commit_seconds: float = 300.0
     held_bytes: int = 48 << 20

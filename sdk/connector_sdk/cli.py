@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from connector_sdk import config as configs
-from connector_sdk import logs
-from connector_sdk import protocol
+from connector_sdk import logs, protocol
+from connector_sdk.catalog import parse_catalog
 from connector_sdk.destination import Destination, write
 from connector_sdk.errors import ConfigError, ConnectorError
 from connector_sdk.logs import log
 from connector_sdk.output import Interrupted, Output, ReaderGone
 from connector_sdk.source import Source, read, tell
+from connector_sdk.state import parse_input_state
 
 Connector = Source | Destination
 
@@ -114,14 +115,14 @@ def _discover(connector: Source, asked: argparse.Namespace, output: Output) -> i
 
 def _read(connector: Source, asked: argparse.Namespace, output: Output) -> int:
     config = _config(connector, asked, output)
-    catalog = protocol.parse_catalog(_bytes(asked.catalog, "catalog"))
-    state = protocol.parse_input_state(_state_bytes(asked.state))
+    catalog = parse_catalog(_bytes(asked.catalog, "catalog"))
+    state = parse_input_state(_state_bytes(asked.state))
     return OK if read(connector, config, catalog, state, output) else FAILED
 
 
 def _write(connector: Destination, asked: argparse.Namespace, output: Output) -> int:
     config = _config(connector, asked, output)
-    catalog = protocol.parse_catalog(_bytes(asked.catalog, "catalog"))
+    catalog = parse_catalog(_bytes(asked.catalog, "catalog"))
     write(connector, config, catalog, 0, output)
     return OK
 
@@ -151,10 +152,11 @@ def _state_bytes(path: str | None) -> bytes:
 
 def _parser(connector: Connector, name: str) -> argparse.ArgumentParser:
     source = isinstance(connector, Source)
+    kind, examples = ("source", _SOURCE_HELP) if source else ("destination", _DESTINATION_HELP)
     parser = argparse.ArgumentParser(
         prog=name,
-        description=f"{name}: an Airbyte {'source' if source else 'destination'}. Messages are JSON lines on standard output.",
-        epilog=_SOURCE_HELP % {"name": name} if source else _DESTINATION_HELP % {"name": name},
+        description=f"{name}: an Airbyte {kind}. Messages are JSON lines on standard output.",
+        epilog=examples % {"name": name},
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"{name} {_version(name)}")
@@ -197,7 +199,8 @@ _SOURCE_HELP = """\
 examples:
   %(name)s check --config config.yaml
   %(name)s discover --config config.yaml
-  %(name)s read --config config.yaml --catalog catalog.json | destination-s3 write --config s3.yaml --catalog catalog.json
+  %(name)s read --config config.yaml --catalog catalog.json --state state.json |
+    destination-s3 write --config s3.yaml --catalog catalog.json
 
 LOG_LEVEL (TRACE, DEBUG, INFO, WARN, ERROR) says which log messages come out.
 exit code: 0 done, 1 failed (see the ERROR message), 2 wrong usage, 143 ended by SIGTERM
@@ -206,7 +209,8 @@ exit code: 0 done, 1 failed (see the ERROR message), 2 wrong usage, 143 ended by
 _DESTINATION_HELP = """\
 examples:
   %(name)s check --config config.yaml
-  source-postgres read --config pg.yaml --catalog catalog.json | %(name)s write --config config.yaml --catalog catalog.json
+  source-postgres read --config pg.yaml --catalog catalog.json |
+    %(name)s write --config config.yaml --catalog catalog.json
 
 Each STATE comes out again on standard output once the rows before it are safe: keep the last ones for the next read.
 LOG_LEVEL (TRACE, DEBUG, INFO, WARN, ERROR) says which log messages come out.

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # Looking for plugins reads every installed package: 30 ms.
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError  # noqa: E402
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from connector_sdk.errors import ConfigError  # noqa: E402
+from connector_sdk.errors import ConfigError
 
 Secret = Annotated[SecretStr, Field(json_schema_extra={"airbyte_secret": True})]
 """A string that is never shown: not in the form, a log, an error or a trace. Read it with `.get_secret_value()`."""
@@ -44,7 +44,7 @@ def load(path: str) -> dict[str, Any]:
         raise ConfigError(f"The config file {path} is not UTF-8 text.") from None
     found = _parse(text, path)
     if not isinstance(found, dict):
-        raise ConfigError(f"The config file {path} must hold an object of options, such as {{\"host\": \"…\"}}.")
+        raise ConfigError(f'The config file {path} must hold an object of options, such as {{"host": "…"}}.')
     return {key: _expand(value, key) for key, value in found.items()}
 
 
@@ -86,7 +86,8 @@ def _look_up(match: re.Match[str], where: str) -> str:
         return match[0][1:]
     if name not in os.environ:
         raise ConfigError(
-            f"The environment variable {name} is not set ({where} refers to it). Set it, or write $${{{name}}} for the text."
+            f"The environment variable {name} is not set ({where} refers to it). "
+            f"Set it, or write $${{{name}}} for the text."
         )
     return os.environ[name]
 
@@ -112,7 +113,8 @@ def unknown_keys(model: type[BaseModel], raw: Mapping[str, Any]) -> Iterator[str
     for key in raw:
         if key not in known and not key.startswith("__"):
             near = get_close_matches(key, known, n=1)
-            yield f"The config has an option {key} that does not exist here" + (f"; did you mean {near[0]}?" if near else ".")
+            hint = f"; did you mean {near[0]}?" if near else "."
+            yield f"The config has an option {key} that does not exist here{hint}"
 
 
 # Secrets
@@ -161,7 +163,7 @@ def _in_urls(value: Any) -> Iterator[str]:
 
 
 def form(model: type[BaseModel]) -> dict[str, Any]:
-    """The `connectionSpecification` that Airbyte's form renders: no references, `oneOf` with `const`, ordered fields."""
+    """The `connectionSpecification` that Airbyte's form renders: no references, `oneOf` with `const`, an order."""
     schema = model.model_json_schema(by_alias=True, mode="validation")
     definitions = schema.pop("$defs", {})
     shown = _plain(schema, definitions)
@@ -178,7 +180,8 @@ def _plain(node: Any, definitions: Mapping[str, Any]) -> Any:
         return _plain({**target, **{key: value for key, value in node.items() if key != "$ref"}}, definitions)
     if "anyOf" in node:
         return _optional(node, definitions)
-    result = {key: _plain(value, definitions) for key, value in node.items() if key not in ("discriminator", "properties")}
+    plain = {key: value for key, value in node.items() if key not in ("discriminator", "properties")}
+    result = {key: _plain(value, definitions) for key, value in plain.items()}
     if "discriminator" in node:
         result = {"type": "object", **result}
     if "properties" in node:

@@ -11,6 +11,7 @@ from typing import Any
 
 from connector_sdk import protocol
 from connector_sdk.batch import Block, Incomplete, Limits, Opener
+from connector_sdk.catalog import generations_speak
 from connector_sdk.config import Config
 from connector_sdk.errors import ConfigError, ConnectorError, TransientError
 from connector_sdk.lanes import Lanes
@@ -19,10 +20,12 @@ from connector_sdk.lines import BadLine, CutOff, LineReader
 from connector_sdk.logs import log
 from connector_sdk.meter import Meter
 from connector_sdk.output import Output
-from connector_sdk.retry import Backoff
+from connector_sdk.retry import DEFAULT_BACKOFF, Backoff
+from connector_sdk.state import parse_state
 from connector_sdk.streams import ConfiguredStream, Replace, StreamName
 from connector_sdk.writer import Shared, StreamWriter
 
+DEFAULT_LIMITS = Limits()
 CHUNK = 1 << 16
 """Bytes read from the pipe at once."""
 TICK = 0.2
@@ -47,10 +50,10 @@ class Destination:
     config: type[Config]
     check: Callable[[Any], None]
     open_stream: Opener
-    limits: Limits | Callable[[Any], Limits] = Limits()
+    limits: Limits | Callable[[Any], Limits] = DEFAULT_LIMITS
     modes: Sequence[str] = ("append", "overwrite")
     documentation: str | None = None
-    backoff: Backoff = Backoff()
+    backoff: Backoff = DEFAULT_BACKOFF
 
     def main(self, arguments: Sequence[str] | None = None) -> None:
         """Run the command line: `spec`, `check`, `write`. Ends the process."""
@@ -156,7 +159,7 @@ class _Run:
         heard.writer.add(block)
 
     def _take_state(self, line: bytes) -> None:
-        state = protocol.parse_state(line)
+        state = parse_state(line)
         for stream in [state.scope] if state.scope is not None else list(self._heard):
             if stream in self._heard:
                 self._heard[stream].state_last = True
@@ -206,7 +209,7 @@ class _Run:
         return undone
 
     def _must_complete(self, heard: _Heard) -> bool:
-        return self._statuses or protocol.generations_speak(heard.writer.stream)
+        return self._statuses or generations_speak(heard.writer.stream)
 
     def _ends_with_input(self, heard: _Heard) -> bool:
         """Where no status can come, the end of the input is the end: of a stream whose last message was a STATE."""
@@ -245,6 +248,6 @@ def _chunks(fd: int) -> Iterator[bytes]:
 def _undone(streams: Sequence[StreamName]) -> str:
     names = ", ".join(map(str, streams[:10])) + (f" and {len(streams) - 10} more" if len(streams) > 10 else "")
     return (
-        f"The input ended before the source said COMPLETE for {names}. What came is kept where it does no harm, nothing "
-        "old was replaced, and a run from the last state goes on. Look at the source's errors."
+        f"The input ended before the source said COMPLETE for {names}. What came is kept where it does no harm, "
+        "nothing old was replaced, and a run from the last state goes on. Look at the source's errors."
     )

@@ -6,7 +6,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable
 
-from connector_sdk.protocol import StateMessage
+from connector_sdk.state import StateMessage
 from connector_sdk.streams import StreamName
 
 

@@ -13,7 +13,8 @@ log = logging.getLogger("connector")
 """The logger of the SDK and of every connector."""
 
 TRACE = 5
-_levels = {"TRACE": TRACE, "DEBUG": 10, "INFO": 20, "WARN": 30, "WARNING": 30, "ERROR": 40, "FATAL": 50}
+_names = (("TRACE", TRACE), ("DEBUG", 10), ("INFO", 20), ("WARN", 30), ("ERROR", 40), ("FATAL", 50))
+_levels = dict(_names) | {"WARNING": 30}
 
 
 def level_of(name: str | None) -> int:
@@ -41,7 +42,8 @@ class _Handler(logging.Handler):
 
 
 def _name(level: int) -> str:
-    return next(name for name, floor in reversed(_levels.items()) if level >= floor and name != "WARNING") if level >= TRACE else "TRACE"
+    """The protocol's word for a level of `logging`."""
+    return next((name for name, floor in reversed(_names) if level >= floor), "TRACE")
 
 
 def start(output: Output) -> None:

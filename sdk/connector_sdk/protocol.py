@@ -11,9 +11,8 @@ from typing import Any
 
 import msgspec
 
-from connector_sdk.errors import ConfigError
 from connector_sdk.rows import Change, Estimate
-from connector_sdk.streams import ConfiguredStream, Envelope, Replace, Stream, StreamName
+from connector_sdk.streams import Envelope, Stream, StreamName
 
 PROTOCOL_VERSION = "0.3.0"
 MESSAGE_LIMIT, STACK_LIMIT = 50_000, 100_000
@@ -153,53 +152,20 @@ def _trace(kind: str, **body: Mapping[str, Any]) -> bytes:
     return line({"type": "TRACE", "trace": {"type": kind, "emitted_at": float(now_ms()), **body}})
 
 
-# What a destination reads beside RECORDs
+# What a destination hears beside RECORDs and STATEs
 
 
-class StateMessage(msgspec.Struct):
-    """A STATE as it came. `scope` is its stream, or None where it speaks for all (GLOBAL, LEGACY)."""
-
-    envelope: dict[str, msgspec.Raw]
-    state: dict[str, msgspec.Raw]
-    scope: StreamName | None
-
-    def with_stats(self, rows: int, rejected: int = 0) -> bytes:
-        """The same message, every key and value as it came, plus `destinationStats`."""
-        stats = {"recordCount": float(rows)} | ({"rejectedRecordCount": float(rejected)} if rejected else {})
-        state = {**self.state, "destinationStats": msgspec.Raw(encoder.encode(stats))}
-        return encoder.encode({**self.envelope, "state": msgspec.Raw(encoder.encode(state))}) + b"\n"
-
-
-_raw_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
-
-
-class _Descriptor(msgspec.Struct):
+class Descriptor(msgspec.Struct):
     name: str
     namespace: str | None = None
 
-
-class _StreamState(msgspec.Struct):
-    stream_descriptor: _Descriptor
-    stream_state: msgspec.Raw = msgspec.Raw(b"null")
-
-
-def parse_state(message: bytes) -> StateMessage:
-    """Read a STATE line, keeping each key and each value as it is. Raises `msgspec.MsgspecError` where it is none."""
-    envelope = _raw_object.decode(message)
-    state = _raw_object.decode(envelope["state"])
-    scope = None
-    if _text(state.get("type")) == "STREAM":
-        found = msgspec.json.decode(state["stream"], type=_StreamState).stream_descriptor
-        scope = StreamName(found.namespace, found.name)
-    return StateMessage(envelope, state, scope)
-
-
-def _text(raw: msgspec.Raw | None) -> Any:
-    return None if raw is None else msgspec.json.decode(raw)
+    @property
+    def id(self) -> StreamName:
+        return StreamName(self.namespace, self.name)
 
 
 class _Status(msgspec.Struct):
-    stream_descriptor: _Descriptor
+    stream_descriptor: Descriptor
     status: str
 
 
@@ -237,134 +203,4 @@ def parse_status(message: bytes) -> tuple[StreamName, str] | None:
     if trace is None or trace.stream_status is None:
         return None
     status = trace.stream_status
-    return StreamName(status.stream_descriptor.namespace, status.stream_descriptor.name), status.status
-
-
-# The configured catalog
-
-
-class _Stream(msgspec.Struct):
-    name: str
-    namespace: str | None = None
-    json_schema: dict[str, Any] | None = None
-    default_cursor_field: list[str] | None = None
-    source_defined_primary_key: list[list[str]] | None = None
-
-
-class _Configured(msgspec.Struct):
-    stream: _Stream
-    sync_mode: str = "full_refresh"
-    destination_sync_mode: str | None = None
-    cursor_field: list[str] | None = None
-    primary_key: list[list[str]] | None = None
-    generation_id: int | None = None
-    minimum_generation_id: int | None = None
-    sync_id: int | None = None
-
-
-class _Catalog(msgspec.Struct):
-    streams: list[_Configured]
-
-
-def parse_catalog(text: bytes) -> list[ConfiguredStream]:
-    """The streams of a configured catalog, in its order. Explicit nulls count as absent."""
-    try:
-        catalog = msgspec.json.decode(text, type=_Catalog)
-    except msgspec.MsgspecError as error:
-        raise ConfigError(f"The catalog is not a configured catalog (streams with stream and sync_mode): {error}") from None
-    streams = [_configured(entry) for entry in catalog.streams]
-    seen: set[StreamName] = set()
-    for stream in streams:
-        if stream.id in seen:
-            raise ConfigError(f"The catalog names the stream {stream.id} twice.")
-        seen.add(stream.id)
-    return streams
-
-
-def _configured(entry: _Configured) -> ConfiguredStream:
-    stream = entry.stream
-    cursor = entry.cursor_field or stream.default_cursor_field or []
-    return ConfiguredStream(
-        name=stream.name,
-        namespace=stream.namespace,
-        schema=stream.json_schema or {},
-        sync_mode=entry.sync_mode,
-        destination_sync_mode=entry.destination_sync_mode or "append",
-        cursor=cursor[0] if cursor else None,
-        primary_key=entry.primary_key or stream.source_defined_primary_key or [],
-        generation_id=entry.generation_id,
-        minimum_generation_id=entry.minimum_generation_id,
-        sync_id=entry.sync_id,
-        replace=_replace(entry),
-    )
-
-
-def generations_speak(stream: _Configured | ConfiguredStream) -> bool:
-    """Whether the generation ids mean something. PyAirbyte sends 1/1/1 on every run, whatever the mode."""
-    ids = (stream.generation_id, stream.minimum_generation_id, stream.sync_id)
-    return stream.generation_id is not None and ids != (1, 1, 1)
-
-
-def _replace(entry: _Configured) -> Replace:
-    if generations_speak(entry) and entry.minimum_generation_id:
-        return Replace.OLDER_GENERATIONS
-    return Replace.EVERYTHING_ELSE if entry.destination_sync_mode == "overwrite" else Replace.NOTHING
-
-
-# The state that a source is given
-
-
-class InputState(msgspec.Struct):
-    """What the last run left: a state per stream, or one shared by all."""
-
-    streams: dict[StreamName, dict[str, Any]] = {}
-    shared: dict[str, Any] | None = None
-    legacy: dict[str, dict[str, Any]] = {}
-    """By name alone: a LEGACY state knows no namespaces."""
-
-    def of(self, stream: StreamName) -> dict[str, Any] | None:
-        """The state of one stream; an empty one is none."""
-        return self.streams.get(stream) or self.legacy.get(stream.name) or None
-
-
-def parse_input_state(text: bytes) -> InputState:
-    """Read a state file: an array of states or a single one. Absent, empty, `[]` and `{}` start anew.
-
-    A file that cannot be understood is an error, never a fresh start.
-    """
-    if not text.strip():
-        return InputState()
-    try:
-        found = msgspec.json.decode(text)
-    except msgspec.MsgspecError as error:
-        raise ConfigError(f"The state file is not JSON: {error}. Mend it, or remove it to start anew.") from None
-    result = InputState()
-    for state in found if isinstance(found, list) else [found]:
-        _add_state(result, state)
-    return result
-
-
-def _add_state(result: InputState, state: Any) -> None:
-    if isinstance(state, dict) and isinstance(state.get("state"), dict) and state.get("type") == "STATE":
-        state = state["state"]
-    match state:
-        case {"type": "STREAM", "stream": {"stream_descriptor": {"name": str(name)} as descriptor, **body}}:
-            result.streams[StreamName(descriptor.get("namespace"), name)] = body.get("stream_state") or {}
-        case {"type": "GLOBAL", "global": dict(body)} | {"type": "GLOBAL", "global_": dict(body)}:
-            result.shared = body.get("shared_state") or {}
-            for member in body.get("stream_states") or []:
-                _add_state(result, {"type": "STREAM", "stream": member})
-        case {"type": "LEGACY" | None, "data": dict(body)}:
-            _add_legacy(result, body)
-        case dict() if "type" not in state and "stream" not in state and "global" not in state:
-            _add_legacy(result, state.get("data") if isinstance(state.get("data"), dict) else state)
-        case _:
-            raise ConfigError("The state file holds something that is not a state. Mend it, or remove it to start anew.")
-
-
-def _add_legacy(result: InputState, data: Mapping[str, Any]) -> None:
-    """A LEGACY state is one object, stream name → state, without namespaces."""
-    for name, body in data.items():
-        if not isinstance(body, dict):
-            raise ConfigError("The state file is neither an array of states nor an object of stream states.")
-        result.legacy[name] = body
+    return status.stream_descriptor.id, status.status

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -31,7 +31,7 @@ class Backoff:
 
     def call(self, action: Callable[[], T], tell: Callable[[TransientError, float], None]) -> T:
         """Run `action` until it succeeds; a TransientError is tried again, `attempts` times in all."""
-        for failures in self._failures():
+        for failures in range(1, self.attempts + 1):
             try:
                 return action()
             except TransientError as error:
@@ -42,5 +42,5 @@ class Backoff:
                 time.sleep(wait)
         raise AssertionError("attempts must be at least 1")
 
-    def _failures(self) -> Iterator[int]:
-        return iter(range(1, self.attempts + 1))
+
+DEFAULT_BACKOFF = Backoff()

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """A top-level field whose value could not be carried as it is, and why.

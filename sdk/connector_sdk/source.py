@@ -18,9 +18,9 @@ from connector_sdk.errors import ConfigError, ConnectorError, TransientError
 from connector_sdk.logs import log
 from connector_sdk.meter import Meter
 from connector_sdk.output import Output, ReaderGone
-from connector_sdk.protocol import InputState
-from connector_sdk.retry import Backoff
+from connector_sdk.retry import DEFAULT_BACKOFF, Backoff
 from connector_sdk.rows import Checkpoint, ConfigUpdate, Yielded
+from connector_sdk.state import InputState
 from connector_sdk.streams import ConfiguredStream, Stream, StreamName
 
 T = TypeVar("T")
@@ -49,7 +49,7 @@ class Source:
     read_log: ReadLog | None = None
     find: Find | None = None
     documentation: str | None = None
-    backoff: Backoff = Backoff()
+    backoff: Backoff = DEFAULT_BACKOFF
 
     def main(self, arguments: Sequence[str] | None = None) -> None:
         """Run the command line: `spec`, `check`, `discover`, `read`. Ends the process."""
@@ -79,7 +79,7 @@ class _Run:
                 self._status(stream.id, "STARTED")
             found = self._resolve(catalog)
             failed = len(catalog) - len(found)
-            failed += self._read_log(found) if self._source.read_log else sum(not self._read(stream) for stream in found)
+            failed += self._read_log(found) if self._source.read_log else self._read_each(found)
         except BaseException as error:
             self._abandon(error)
             raise
@@ -117,6 +117,10 @@ class _Run:
         return replace(stream, discovered=offered, sync_mode=mode, cursor=cursor, state=state)
 
     # One stream after another
+
+    def _read_each(self, streams: Sequence[ConfiguredStream]) -> int:
+        """Read one stream after another; returns how many are not complete."""
+        return sum(not self._read(stream) for stream in streams)
 
     def _read(self, stream: ConfiguredStream) -> bool:
         assert self._source.read is not None

@@ -53,6 +53,6 @@ def repaired(row: Mapping[str, Any], encode: Any) -> Row:
         except UnicodeEncodeError:
             lost.append(key)
         except TypeError as error:
-            raise TypeError(f"the field {key!r} holds a {type(value).__name__}, which is no JSON value: {error}") from None
+            raise TypeError(f"the field {key!r} holds a {type(value).__name__}, no JSON value: {error}") from None
     kept = {key: None if key in lost else value for key, value in row.items()}
     return Row(kept, tuple(Change(key) for key in lost))

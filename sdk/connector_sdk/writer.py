@@ -136,7 +136,9 @@ class StreamWriter:
         while block is not None:
             gathering = self._gathering.get(lane)
             if gathering is None:
-                gathering = self._gathering[lane] = _Gathering(since=time.monotonic(), ticket=self._shared.ledger.open())
+                gathering = self._gathering[lane] = _Gathering(
+                    since=time.monotonic(), ticket=self._shared.ledger.open()
+                )
             part, rest = block.cut(limits.rows - gathering.rows, limits.bytes - gathering.size)
             if part is None and not gathering.rows:
                 part, rest = block.cut(1, len(block.lines))  # One row may be larger than a batch.
@@ -235,7 +237,9 @@ class StreamWriter:
             context.__exit__(type(error), error, None)
         except BaseException as raised:
             if raised is not error and not isinstance(raised, Incomplete):
-                log.warning("Cleaning up after the stream %s failed: %s: %s", self.stream.id, type(raised).__name__, raised)
+                log.warning(
+                    "Cleaning up after the stream %s failed: %s: %s", self.stream.id, type(raised).__name__, raised
+                )
 
     def _tell_retry(self, error: BaseException, wait: float) -> None:
         log.warning("Writing to %s: %s It is tried again in %.1f s.", self.stream.id, error, wait)
