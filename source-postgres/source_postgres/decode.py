@@ -70,7 +70,7 @@ class Decoder:
             if type(value) is Lossy:
                 changes.append(field.change)
         parts += (b"}", self._tail(changes), b"\n")
-        self.hidden = tuple(None if raw is None else str(raw, "utf-8") for raw in row[len(self._fields) :])
+        self.hidden = tuple(_hidden(raw) for raw in row[len(self._fields) :])
         self._lines += parts
         self._size += sum(map(len, parts))
         self._count += 1
@@ -79,6 +79,13 @@ class Decoder:
         if not changes:
             return self._envelope.tail
         return self._envelope.meta_head + b"[%s]" % b",".join(changes) + self._envelope.meta_tail
+
+
+def _hidden(raw: memoryview | None) -> str | None:
+    try:
+        return None if raw is None else str(raw, "utf-8")
+    except UnicodeDecodeError:
+        raise CopyError("a hidden value is not UTF-8") from None
 
 
 class _Field(NamedTuple):

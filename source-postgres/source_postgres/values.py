@@ -143,17 +143,41 @@ def _float4(raw: memoryview) -> bytes:
     return _shortest(value) if math.isfinite(value) else LOST
 
 
+_SCALE = 2**151 * 10**54
+"""Times this, every float4 is whole, as are the middle between two of them and the decimals of nine digits near it."""
+_UNITS = {place: _SCALE * 10**place if place >= 0 else _SCALE // 10**-place for place in range(-54, 40)}
+
+
 def _shortest(value: float) -> bytes:
-    """A finite float4 with the fewest digits that lead back to it; nine always do."""
-    same = struct.pack(">f", value)
-    for digits in range(1, 9):
-        near = float(f"{value:.{digits}g}")
-        if abs(near) <= _FLOAT4_MAX and struct.pack(">f", near) == same:
-            return repr(near).encode()
-    return repr(float(f"{value:.9g}")).encode()
+    """A finite float4 as the decimal with the fewest digits among those nearer to it than to any other float4.
+
+    If there are several, it is the nearest; of two as near, that with an even last digit. A float4 with an even
+    mantissa owns the middle to its neighbours, too. Exact, as a detour through float8 is wrong for some.
+    """
+    if value == 0:
+        return repr(value).encode()
+    numerator, denominator = abs(value).as_integer_ratio()
+    exponent = max(math.frexp(value)[1] - 24, -149)
+    exact, half = numerator * (_SCALE // denominator), 2 ** (exponent + 150) * 10**54
+    mantissa = exact // (2 * half)
+    low = exact - (half // 2 if mantissa == 2**23 and exponent > -149 else half)
+    places = range(math.floor(math.log10(abs(value))) + 1, -55, -1)
+    near = _roundest(places, low, exact, exact + half, closed=mantissa % 2 == 0)
+    return repr(math.copysign(float(near), value)).encode()
 
 
-(_FLOAT4_MAX,) = struct.unpack(">f", b"\x7f\x7f\xff\xff")
+def _roundest(places: range, low: int, exact: int, high: int, closed: bool) -> str:
+    """Of the multiples of a power of ten between `low` and `high` the one next to `exact`; the first place with any."""
+    for place in places:
+        unit = _UNITS[place]
+        first, last = (-(-low // unit), high // unit) if closed else (low // unit + 1, -(-high // unit) - 1)
+        if first <= last:
+            below, rest = divmod(exact, unit)
+            near = below + (2 * rest > unit or (2 * rest == unit and below % 2))
+            return f"{min(max(near, first), last)}e{place}"
+    raise AssertionError("nine digits are always enough")
+
+
 _NUMERIC = struct.Struct(">HhHH")
 _MINUS, _NAN, _INFINITY, _MINUS_INFINITY = 0x4000, 0xC000, 0xD000, 0xF000
 
@@ -321,7 +345,7 @@ def _inet(raw: memoryview) -> bytes:
     """The mask is shown for a cidr, and where it is not that of a single host."""
     family, bits, is_cidr, size = struct.unpack_from(">BBBB", raw)
     address = bytes(raw[4:])
-    if (family, size) not in ((_IP4, 4), (_IP6, 16)) or len(address) != size:
+    if (family, size) not in ((_IP4, 4), (_IP6, 16)) or len(address) != size or bits > 8 * size:
         raise CopyError("not a network address")
     text = str(IPv4Address(address)) if family == _IP4 else _ip6(address)
     return f'"{text}/{bits}"'.encode() if is_cidr or bits != 8 * size else f'"{text}"'.encode()
