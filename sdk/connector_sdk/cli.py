@@ -6,6 +6,7 @@ import argparse
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -25,6 +26,8 @@ Connector = Source | Destination
 OK, FAILED, USAGE, READER_GONE = 0, 1, 2, 128 + signal.SIGPIPE
 PATIENCE = 8.0
 """Seconds after a signal in which the last messages must find a reader."""
+AT_MOST = 9.5
+"""Seconds after a signal in which the process ends, whatever hangs."""
 
 
 def run(connector: Connector, arguments: Sequence[str] | None = None) -> NoReturn:
@@ -33,10 +36,22 @@ def run(connector: Connector, arguments: Sequence[str] | None = None) -> NoRetur
     asked = _parser(connector, name).parse_args(arguments)
     output = Output(_claim_stdout())
     logs.start(output)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda caught, _frame: output.interrupt(caught, PATIENCE))
+    _listen(output)
     code = _guarded(lambda: asked.command(connector, asked, output), connector, output)
     _leave(code, output)
+
+
+def _listen(output: Output) -> None:
+    """End in good order on SIGTERM and SIGINT, and in any case within `AT_MOST` seconds."""
+
+    def stop(number: int, _frame: object) -> None:
+        end = threading.Timer(AT_MOST, os._exit, [128 + number])
+        end.daemon = True
+        end.start()
+        output.interrupt(number, PATIENCE)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
 
 
 def _claim_stdout() -> int:

@@ -131,9 +131,11 @@ def _marked(part: Mapping[str, Any], value: Any) -> Iterator[str]:
     for option in part.get("oneOf", ()):
         yield from _marked(option, value)
     if isinstance(value, dict):
-        for key, inner in part.get("properties", {}).items():
-            if key in value:
-                yield from _marked(inner, value[key])
+        properties, others = part.get("properties", {}), part.get("additionalProperties")
+        for key, inner in value.items():
+            described = properties.get(key, others)
+            if isinstance(described, dict):
+                yield from _marked(described, inner)
     if isinstance(value, list) and isinstance(part.get("items"), dict):
         for element in value:
             yield from _marked(part["items"], element)

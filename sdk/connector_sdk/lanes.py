@@ -24,6 +24,7 @@ class Lanes:
         self._bytes = 0
         self._tasks = 0
         self._error: BaseException | None = None
+        self._cleaning = False
 
     def submit(self, lane: int, size: int, task: Task) -> None:
         """Queue a task that holds `size` bytes. Raises the error of an earlier one."""
@@ -52,8 +53,9 @@ class Lanes:
             self._raise()
 
     def abandon(self) -> None:
-        """Forget what has not begun, and the error: the lanes can be used to clean up."""
+        """Forget what has not begun, and all errors from here on: the lanes are only used to clean up."""
         with self._changed:
+            self._cleaning = True
             for queue in self._queues:
                 self._tasks -= len(queue)
                 self._bytes -= sum(size for size, _ in queue)
@@ -89,5 +91,6 @@ class Lanes:
             with self._changed:
                 self._bytes -= size
                 self._tasks -= 1
-                self._error = self._error or error
+                if not self._cleaning:
+                    self._error = self._error or error
                 self._changed.notify_all()
