@@ -68,9 +68,9 @@ format: install ## put everything in style
 
 # One run a package: their tests may have files of the same name.
 types: install ## check types
-	@for package in $(PACKAGES); do \
+	@for package in $(PACKAGES) examples; do \
 		echo "mypy $$package"; \
-		$(BIN)/mypy --no-error-summary $$(ls -d $$package/*_*/ $$package/tests/ 2>/dev/null) || failed=1; \
+		$(BIN)/mypy --no-error-summary $$(ls -d $$package/*_*/ $$package/*.py $$package/tests/*.py 2>/dev/null) || failed=1; \
 	done; exit $${failed:-0}
 
 bench: install parts ## measure ours and peers side by side

@@ -1,0 +1,22 @@
+"""The demo ends well, twice in a row, and leaves its files and no process."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+DEMO = Path(__file__).resolve().parent.parent / "demo.py"
+
+
+def test_the_demo_ends_well_and_can_be_run_again(tmp_path: Path) -> None:
+    command = [sys.executable, str(DEMO), "--rows", "3000", "--output", str(tmp_path / "output")]
+    for _ in range(2):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "as many as there should be: 3,000, each once" in done.stdout
+        assert "as many as there should be: 120, each once" in done.stdout
+        assert "as many as there should be: 0, each once" in done.stdout
+    [state] = json.loads((tmp_path / "output" / "state.json").read_text())
+    assert state["type"] == "STREAM"
