@@ -1,0 +1,79 @@
+"""The botocore client: credentials, region, endpoint, retries. Imported when the first object is due."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from destination_s3.config import S3Config
+
+ATTEMPTS = 6
+"""Of each request, with botocore's own back-off; what fails then fails the run, which is resumed."""
+
+
+def make(config: S3Config) -> Any:
+    """A client for the bucket of this config. Reaches out only for what credentials need."""
+    from botocore.session import Session
+
+    session = Session(profile=config.profile)
+    region = config.s3_bucket_region or session.get_config_variable("region") or os.environ.get("AWS_REGION")
+    keys = _keys(config)
+    if config.role_arn:
+        _assume_role(session, config, keys, region or "us-east-1")
+        keys = {}
+    return session.create_client(
+        "s3",
+        region_name=region or "us-east-1",
+        endpoint_url=config.s3_endpoint or None,
+        verify=None if config.verify_tls else False,
+        config=_client_config(config),
+        **keys,
+    )
+
+
+def _client_config(config: S3Config) -> Any:
+    from botocore.config import Config
+
+    endpoint = config.s3_endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+    # Over TLS nobody can alter a part on its way, so its SHA-256 would only cost time; without TLS it is signed.
+    s3: dict[str, Any] = {"payload_signing_enabled": endpoint.startswith("http:")}
+    if endpoint and "amazonaws.com" not in endpoint:
+        s3["addressing_style"] = "path"  # What is not AWS seldom has a host name for each bucket.
+    return Config(
+        s3=s3,
+        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        connect_timeout=10,
+        read_timeout=60,
+        max_pool_connections=10,
+        # Trailing checksums are not known to every server; TLS or the signature already guards the bytes.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        user_agent_extra="destination-s3",
+    )
+
+
+def _keys(config: S3Config) -> dict[str, str]:
+    named = {
+        "aws_access_key_id": config.access_key_id,
+        "aws_secret_access_key": config.secret_access_key,
+        "aws_session_token": config.session_token,
+    }
+    return {name: value.get_secret_value() for name, value in named.items() if value is not None}
+
+
+def _assume_role(session: Any, config: S3Config, keys: dict[str, str], region: str) -> None:
+    """Let the session act as the role, renewed as often as needed."""
+    from botocore.credentials import AssumeRoleCredentialFetcher, Credentials, DeferredRefreshableCredentials
+    from botocore.exceptions import NoCredentialsError
+
+    base = Credentials(*keys.values()) if keys else session.get_credentials()
+    if base is None:
+        raise NoCredentialsError
+    external = config.role_external_id or os.environ.get("AWS_ASSUME_ROLE_EXTERNAL_ID")
+    fetcher = AssumeRoleCredentialFetcher(
+        client_creator=lambda service, **more: session.create_client(service, **{"region_name": region, **more}),
+        source_credentials=base,
+        role_arn=config.role_arn,
+        extra_args={"RoleSessionName": "destination-s3"} | ({"ExternalId": external} if external else {}),
+    )
+    session._credentials = DeferredRefreshableCredentials(method="assume-role", refresh_using=fetcher.fetch_credentials)
