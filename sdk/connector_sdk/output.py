@@ -13,6 +13,7 @@ from typing import Any
 from connector_sdk import protocol
 from connector_sdk.errors import ConnectorError
 from connector_sdk.mask import Mask
+from connector_sdk.streams import StreamName
 
 BLOCK = 1 << 16
 """Bytes gathered before a write, and the most that one write takes."""
@@ -80,8 +81,8 @@ class Output:
     def log(self, level: str, message: str, stack: str = "") -> None:
         self._guarded(self._append, protocol.log_line(level, self.mask(message), self.mask(stack)), 0)
 
-    def error(self, error: BaseException, *, stack: str = "") -> str:
-        """A TRACE of this error, masked. Returns its message as it may be shown."""
+    def error(self, error: BaseException, *, stack: str = "", stream: StreamName | None = None) -> str:
+        """A TRACE of this error, masked; `stream` where it happened. Returns its message as it may be shown."""
         ours = isinstance(error, ConnectorError)
         message = self.mask(error.message if isinstance(error, ConnectorError) else f"{type(error).__name__}: {error}")
         line = protocol.error_line(
@@ -89,7 +90,7 @@ class Output:
             error.failure_type if isinstance(error, ConnectorError) else "system_error",
             internal=self.mask((isinstance(error, ConnectorError) and error.internal) or ("" if ours else repr(error))),
             stack=self.mask(stack),
-            stream=error.stream if isinstance(error, ConnectorError) else None,
+            stream=(isinstance(error, ConnectorError) and error.stream) or stream,
         )
         self._guarded(self._append, line, 0)
         return message

@@ -137,9 +137,7 @@ class _Run:
         return True
 
     def _fail(self, stream: StreamName, error: Exception) -> None:
-        if isinstance(error, ConnectorError) and error.stream is None:
-            error.stream = stream
-        tell(self._output, error)
+        tell(self._output, error, stream)
         self._status(stream, "INCOMPLETE")
 
     # One log for all
@@ -282,11 +280,11 @@ def _closing(items: Iterable[T]) -> Iterator[Iterable[T]]:
             items.close()
 
 
-def tell(output: Output, error: BaseException) -> None:
+def tell(output: Output, error: BaseException, stream: StreamName | None = None) -> None:
     """An ERROR for this exception, on both ways out. A bug (any error that is not ours) comes with its stack."""
     known = isinstance(error, ConnectorError)
     stack = "".join(traceback.format_exception(error))
-    message = output.error(error, stack=stack)
+    message = output.error(error, stack=stack, stream=stream)
     print(f"error: {message}" if known else f"error: {message}\n{output.mask(stack)}", file=sys.stderr, flush=True)
 
 
