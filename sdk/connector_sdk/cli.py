@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -37,7 +38,7 @@ def run(connector: Connector, arguments: Sequence[str] | None = None) -> NoRetur
     output = Output(_claim_stdout())
     logs.start(output)
     _listen(output)
-    code = _guarded(lambda: asked.command(connector, asked, output), connector, output)
+    code = _guarded(lambda: _surrounded(connector, asked, output), connector, output)
     _leave(code, output)
 
 
@@ -61,6 +62,13 @@ def _claim_stdout() -> int:
     os.dup2(2, 1)
     sys.stdout = sys.stderr
     return ours
+
+
+def _surrounded(connector: Connector, asked: argparse.Namespace, output: Output) -> int:
+    around = connector.around if isinstance(connector, Source) else None
+    with around(output) if around else nullcontext():
+        code: int = asked.command(connector, asked, output)
+    return code
 
 
 def _guarded(command: Callable[[], int], connector: Connector, output: Output) -> int:
@@ -107,7 +115,8 @@ def _leave(code: int, output: Output) -> NoReturn:
 
 def _spec(connector: Connector, _asked: argparse.Namespace, output: Output) -> int:
     modes = connector.modes if isinstance(connector, Destination) else None
-    output.message(protocol.spec_line(configs.form(connector.config), connector.documentation, modes))
+    auth = connector.advanced_auth if isinstance(connector, Source) else None
+    output.message(protocol.spec_line(configs.form(connector.config), connector.documentation, modes, auth))
     return OK
 
 

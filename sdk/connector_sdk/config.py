@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # Looking for plugins reads every installed package: 30 ms.
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -23,6 +23,8 @@ class Config(BaseModel):
     """The base of a connector's config. The order of fields is their order in the form; unknown keys are told."""
 
     model_config = ConfigDict(extra="ignore", populate_by_name=True, hide_input_in_errors=True)
+    ready_form: ClassVar[Mapping[str, Any] | None] = None
+    """A form that was made elsewhere, for a source written for another SDK: it is shown as it is."""
 
 
 C = TypeVar("C", bound=Config)
@@ -109,6 +111,8 @@ def _problem(entry: Mapping[str, Any]) -> str:
 
 def unknown_keys(model: type[BaseModel], raw: Mapping[str, Any]) -> Iterator[str]:
     """A sentence for each top-level key that the model has no use for, with the name that was perhaps meant."""
+    if model.model_config.get("extra") == "allow":
+        return
     known = {name for field, info in model.model_fields.items() for name in (field, info.alias) if name}
     for key in raw:
         if key not in known and not key.startswith("__"):
@@ -128,8 +132,9 @@ def secrets(model: type[BaseModel], raw: Mapping[str, Any]) -> set[str]:
 def _marked(part: Mapping[str, Any], value: Any) -> Iterator[str]:
     if part.get("airbyte_secret"):
         yield from _strings(value)
-    for option in part.get("oneOf", ()):
-        yield from _marked(option, value)
+    for word in ("oneOf", "anyOf", "allOf"):
+        for option in part.get(word, ()):
+            yield from _marked(option, value)
     if isinstance(value, dict):
         properties, others = part.get("properties", {}), part.get("additionalProperties")
         for key, inner in value.items():
@@ -166,6 +171,9 @@ def _in_urls(value: Any) -> Iterator[str]:
 
 def form(model: type[BaseModel]) -> dict[str, Any]:
     """The `connectionSpecification` that Airbyte's form renders: no references, `oneOf` with `const`, an order."""
+    ready: Mapping[str, Any] | None = getattr(model, "ready_form", None)
+    if ready is not None:
+        return dict(ready)
     schema = model.model_json_schema(by_alias=True, mode="validation")
     definitions = schema.pop("$defs", {})
     shown = _plain(schema, definitions)

@@ -114,11 +114,18 @@ def connection_line(problem: str | None) -> bytes:
     return line({"type": "CONNECTION_STATUS", "connectionStatus": status})
 
 
-def spec_line(form: Mapping[str, Any], documentation: str | None, modes: Sequence[str] | None) -> bytes:
+def spec_line(
+    form: Mapping[str, Any],
+    documentation: str | None,
+    modes: Sequence[str] | None,
+    advanced_auth: Mapping[str, Any] | None = None,
+) -> bytes:
     """`modes`: a destination's sync modes; None for a source, whose spec has no such list."""
     spec: dict[str, Any] = {"protocol_version": PROTOCOL_VERSION, "connectionSpecification": form}
     if documentation:
         spec["documentationUrl"] = documentation
+    if advanced_auth:
+        spec["advanced_auth"] = advanced_auth
     if modes is None:
         spec["supportsIncremental"] = True
     else:
@@ -141,6 +148,7 @@ def _catalog_entry(stream: Stream) -> dict[str, Any]:
         "default_cursor_field": [stream.cursor] if stream.cursor else [],
         "source_defined_primary_key": [[part] for part in stream.primary_key],
         "is_resumable": stream.resumable or stream.incremental,
+        **stream.extra,
     }
 
 

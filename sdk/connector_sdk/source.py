@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 import time
 import traceback
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -49,6 +49,10 @@ class Source:
     read_log: ReadLog | None = None
     find: Find | None = None
     documentation: str | None = None
+    advanced_auth: Mapping[str, Any] | None = None
+    """How the platform signs a user in by OAuth, in the protocol's words."""
+    around: Callable[[Output], AbstractContextManager[None]] | None = None
+    """Surrounds each command: what must be ready before it and cleaned up after it, whatever happens in between."""
     backoff: Backoff = DEFAULT_BACKOFF
 
     def main(self, arguments: Sequence[str] | None = None) -> None:

@@ -39,6 +39,8 @@ class Stream:
     resumable: bool = False
     """A full refresh can go on from a checkpoint (`is_resumable`)."""
     detail: Any = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Further keys of its catalog entry, over those above: nested keys and cursors of a source made elsewhere."""
 
     @property
     def id(self) -> StreamName:
