@@ -56,7 +56,8 @@ class _Kind(msgspec.Struct):
 
 _decode = msgspec.json.Decoder(_Envelope).decode
 _decode_kind = msgspec.json.Decoder(_Kind).decode
-_NO_RECORD = "is a RECORD without a stream or without an object as its data"
+_decode_any = msgspec.json.Decoder(msgspec.Raw).decode
+_NO_RECORD = "is a RECORD without a stream, without an object as its data, or with an emitted_at that is no number"
 
 
 class LineReader:
@@ -85,9 +86,18 @@ class LineReader:
             raise CutOff(self._number) from None
 
     def _lines(self, text: bytes) -> Iterator[Block | bytes]:
-        """The blocks and lines of a text of whole lines."""
-        decode = _decode if text.isascii() else self._decode_utf8
+        """The blocks and lines of a text of whole lines. What stands before a bad line is given before it is told."""
         block = _BlockBuilder()
+        try:
+            yield from self._messages(text, block)
+        except BadLine:
+            yield from block.take()
+            raise
+        yield from block.take()
+
+    def _messages(self, text: bytes, block: _BlockBuilder) -> Iterator[Block | bytes]:
+        """What is ready; `block` keeps the rows of the last block."""
+        decode = _decode if text.isascii() else self._decode_utf8
         for line in text.split(b"\n"):
             self._number += 1
             if not line or line.isspace():
@@ -108,7 +118,6 @@ class LineReader:
             if not block.takes(record):
                 yield from block.take()
             block.add(record, row)
-        yield from block.take()
 
     def _decode_utf8(self, line: bytes) -> _Envelope:
         """Decode a line that is not plain ASCII: what is passed on raw has to be checked as well."""
@@ -120,12 +129,15 @@ class LineReader:
 
     def _other(self, line: bytes, error: Exception) -> _Envelope:
         """JSON that does not look like a message is of no meaning to us, unless it says that it is a RECORD."""
-        if not isinstance(error, msgspec.ValidationError):
-            raise BadLine(self._number, "is not JSON") from None
         try:
+            if not isinstance(error, msgspec.ValidationError):
+                raise error
+            _decode_any(line)  # The error may stand before something that is no JSON.
             kind = _decode_kind(line).type
         except msgspec.ValidationError:
             kind = None  # No object at all, or one with a type that is no text.
+        except (msgspec.DecodeError, RecursionError):
+            raise BadLine(self._number, "is not JSON") from None
         if kind == "RECORD":
             raise BadLine(self._number, _NO_RECORD) from None
         return _Envelope(kind)
@@ -135,18 +147,28 @@ class LineReader:
             raise BadLine(self._number, f"is nested deeper than {MAX_DEPTH} levels")
 
 
-_brackets = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+_text = re.compile(rb'"[^"]*"')
+_round = bytes.maketrans(b"{}", b"[]")
+_all_else = bytes(set(range(256)) - set(b'[]{}"'))
+_TOO_DEEP = b"[" * (MAX_DEPTH + 1)
 
 
 def _depth(line: bytes) -> int:
-    depth = deepest = 0
-    for token in _brackets.finditer(line):
-        if token[0] in (b"{", b"["):
-            depth += 1
-            deepest = max(deepest, depth)
-        elif token[0] in (b"}", b"]"):
-            depth -= 1
-    return deepest
+    """Levels of brackets in a line of JSON, outside of texts; `MAX_DEPTH + 1` stands for more.
+
+    Each step is one over the whole line, since a line may have 40 MB. What is no JSON has any depth.
+    """
+    without_escapes = line.replace(b"\\\\", b"").replace(b'\\"', b"")
+    brackets_and_quotes = without_escapes.translate(_round, _all_else).replace(b'""', b"")
+    brackets = _text.sub(b"", brackets_and_quotes)
+    for depth in range(MAX_DEPTH + 1):
+        inner = brackets.replace(b"[]", b"")
+        if len(inner) == len(brackets):
+            return MAX_DEPTH + 1 if inner else depth
+        if _TOO_DEEP in inner:
+            break
+        brackets = inner
+    return MAX_DEPTH + 1
 
 
 class _BlockBuilder:
@@ -177,6 +199,12 @@ class _BlockBuilder:
         if self._rows:
             self._rows.append(b"")
             lines = b"\n".join(self._rows)
-            times = array("q", map(int, self._emitted_at))
-            yield Block(StreamName(self._namespace, self._name), lines, times, self._metas)
+            yield Block(StreamName(self._namespace, self._name), lines, _times(self._emitted_at), self._metas)
             self._clear()
+
+
+def _times(emitted_at: list[int | float]) -> array[int]:
+    try:
+        return array("q", map(int, emitted_at))
+    except OverflowError:  # A time that is none counts as unknown, as null does.
+        return array("q", (int(time) if abs(time) < 1 << 63 else 0 for time in emitted_at))
