@@ -1,0 +1,1 @@
+"""The same work, ours and peers, side by side in one run."""
