@@ -55,7 +55,7 @@ demo: install ## PostgreSQL to files with real connectors: all rows, then only w
 test: install lint types parts ## everything: set-up, lint, types, all tests (minutes)
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile
 
-test-fast: install ## the tests that are not marked slow (a minute or two)
+test-fast: install parts ## the tests that are not marked slow (a minute or two)
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m 'not slow'
 
 lint: install ## check style and formatting

@@ -1,7 +1,8 @@
 """Real servers as session fixtures, and at the end of a run the list of what was not run, and why.
 
 A server that this machine cannot have skips the tests that ask for it; the skip says what is missing and what would
-help. Every skip, of whatever origin, is listed at the end: nothing is left out without a word.
+help. Every skip, of whatever origin, is listed at the end, and so is a missing part that another stood in for: nothing
+is left out without a word.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def postgres15() -> Iterator[Postgres]:
 
 @pytest.fixture(scope="session")
 def s3() -> Iterator[S3]:
-    """An S3 API, the best that this machine can have (`s3.kind`). Make a bucket of your own with `s3.bucket()`."""
+    """versitygw if it is built, else moto (`s3.kind` tells). Make a bucket of your own with `s3.bucket()`."""
     yield from session_part(S3.best)
 
 
@@ -63,11 +64,12 @@ def pytest_report_header() -> list[str]:
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Say loudly what was not run."""
-    reasons = skipped(terminalreporter.stats.get("skipped", []))
+    absent: dict[str, list[str]] = {str(part): [] for part in survey() if part.missing}
+    reasons = absent | skipped(terminalreporter.stats.get("skipped", []))
     if not reasons:
         return
     tests = sum(len(names) for names in reasons.values())
-    terminalreporter.section(f"NOT RUN: {tests}", sep="!", yellow=True, bold=True)
+    terminalreporter.section(f"NOT RUN: {tests}" if tests else "MISSING", sep="!", yellow=True, bold=True)
     for reason, names in sorted(reasons.items()):
         terminalreporter.write_line(reason, yellow=True)
         for name in names:

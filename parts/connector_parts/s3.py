@@ -43,7 +43,7 @@ class S3(Server):
 
     @classmethod
     def best(cls) -> S3:
-        """versitygw where it is built or can be built, else moto. Not started yet."""
+        """versitygw where `make parts` has built it, else moto. Not started yet."""
         try:
             versitygw()
         except Missing:
@@ -120,13 +120,13 @@ class S3(Server):
         return [versitygw(), *options, *backend, data], secrets
 
 
-def versitygw(build: bool = True) -> Path:
-    """The program, built into the cache where it is not there yet (a minute or more), or `Missing`."""
+def versitygw(build: bool = False) -> Path:
+    """The program. Where it is not there it is built into the cache (some minutes) if `build`, else it is `Missing`."""
     program = cache() / f"versitygw-{VERSION}"
     if program.exists():
         return program
     if not build:
-        raise _missing("not built yet", "run: make parts")
+        raise _missing("it is not built yet", "run: make parts") if shutil.which("go") else _no_go()
     with only_one("versitygw"):
         if not program.exists():
             _build(program)
@@ -142,8 +142,8 @@ def survey(build: bool) -> Iterator[Part]:
 def _build(program: Path) -> None:
     go = shutil.which("go")
     if go is None:
-        raise _missing("there is no Go to build it with", "install: Go 1.24 or newer, then make parts")
-    sys.stderr.write(f"building versitygw {VERSION} (once; some minutes at most)\n")
+        raise _no_go()
+    sys.stderr.write(f"building versitygw {VERSION}, once; it takes some minutes\n")
     with tempfile.TemporaryDirectory(dir=cache()) as folder:
         done = subprocess.run(
             [go, "install", "-ldflags=-s -w", f"{MODULE}@{VERSION}"],
@@ -155,8 +155,12 @@ def _build(program: Path) -> None:
         )
         if done.returncode:
             why = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-            raise _missing(f"go install failed ({why})", "try: make parts")
+            raise _missing(f"go install failed ({why})", "try again: make parts")
         Path(folder, "versitygw").replace(program)
+
+
+def _no_go() -> Missing:
+    return _missing("there is no Go to build it with", "install Go 1.24 or newer, then run: make parts")
 
 
 def _missing(why: str, install: str) -> Missing:

@@ -39,7 +39,7 @@ def test_what_was_not_run_is_listed(tmp_path: Path, workers: list[str]) -> None:
     head, _, tail = done.stdout.partition("NOT RUN: 3")
     assert "part: PostgreSQL 18" in head
     lines = [line.strip() for line in tail.splitlines()[1:-1] if line.strip()]
-    assert lines == [
+    assert lines[-5:] == [
         "MISSING Absent 1: nobody has it; install: apt-get install absent",
         "test_some.py::test_one",
         "test_some.py::test_two",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
@@ -10,7 +11,7 @@ from botocore.exceptions import ClientError
 from connector_parts import S3
 from connector_parts import s3 as s3_module
 from connector_parts.pytest_plugin import session_part
-from connector_parts.s3 import Kind
+from connector_parts.s3 import Kind, survey
 
 
 @pytest.fixture(params=["versitygw", "moto"], scope="module")
@@ -67,7 +68,9 @@ def test_versitygw_keeps_its_data_through_a_kill() -> None:
         assert server.client().get_object(Bucket=bucket, Key="a")["Body"].read() == b"body"
 
 
-def test_without_go_moto_stands_in(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+def test_without_go_moto_stands_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("PATH", "")
     assert S3.best().kind == "moto"
+    [real, _] = survey(build=True)
+    assert str(real).startswith("MISSING S3 (versitygw): there is no Go to build it with; install Go")
