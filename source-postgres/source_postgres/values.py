@@ -352,11 +352,11 @@ def _inet(raw: memoryview) -> bytes:
 
 
 def _ip6(address: bytes) -> str:
-    """An address that holds one of the fourth version shows it as such."""
+    """As PostgreSQL writes it: an address of the fourth version inside one of the sixth is shown as such."""
     head, tail = address[:12], address[12:]
     if head == bytes(10) + b"\xff\xff":
         return f"::ffff:{IPv4Address(tail)}"
-    if head == bytes(12) and tail > b"\0\0\0\1":
+    if head == bytes(12) and tail[:2] != bytes(2):
         return f"::{IPv4Address(tail)}"
     return str(IPv6Address(address))
 
@@ -410,7 +410,7 @@ def _array(decode: Decode) -> Decode:
         size = math.prod(lengths) if lengths else 0
         parts = [front.value(decode) for _ in range(_within(size, len(raw) // 4))]
         front.end()
-        for length in reversed(lengths[1:]):
+        for length in reversed(lengths[1:] if parts else []):
             parts = [_list(parts[start : start + length]) for start in range(0, len(parts), length)]
         return _list(parts)
 
