@@ -1,0 +1,186 @@
+"""Reading what is held: by ranges over several connections, or in order over one."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, NamedTuple
+
+import psycopg
+
+from connector_sdk import Checkpoint, ConfiguredStream, Records, log
+from connector_sdk.errors import ConnectorError
+from connector_sdk.rows import Yielded
+from source_postgres.config import PostgresConfig
+from source_postgres.connect import Connection, connections
+from source_postgres.copy import copy, make_decoder
+from source_postgres.discover import Table
+from source_postgres.fan import Fan
+from source_postgres.hold import Held, Part
+from source_postgres.session import begin, end, literal, name, one, run
+
+RANGE_PAGES = 4096
+"""Blocks of a range: 32 MB where a block has its usual size."""
+LOCK_SECONDS = 2
+"""How long a helper waits for its lock. It may stand behind somebody who waits for us, so it must not wait long."""
+
+
+class Step(NamedTuple):
+    """One query of an ordered read."""
+
+    where: str
+    order: str = ""
+    place: str = ""
+    """An expression whose text says how far we are, where this step can be broken off and gone on with."""
+
+
+Jobs = deque["Job"]
+
+
+class Job(NamedTuple):
+    """One query of a read by ranges."""
+
+    source: str
+    query: str
+
+
+# By ranges
+
+
+def by_ranges(
+    config: PostgresConfig, stream: ConfiguredStream, connection: Connection, held: Held
+) -> Iterator[Yielded]:
+    """All rows, in no order. `connection` holds the table and reads too; others help it where there is enough to do."""
+    jobs: Jobs = deque(job for part in held.parts for job in _jobs(held.table, part))
+    helpers = min(connections(config).limit, len(jobs)) - 1
+    fan = Fan()
+    try:
+        if helpers > 0:
+            (snapshot,) = one(connection, "SELECT pg_catalog.pg_export_snapshot()")
+            for _ in range(helpers):
+                fan.start(partial(_help, config, stream, held.table, snapshot, jobs, fan))
+        while jobs:  # A helper that could not help gave its job back.
+            fan.start(partial(_work, connection, stream, held.table, jobs, fan))
+            yield from fan
+    finally:
+        fan.close()
+
+
+def _jobs(table: Table, part: Part) -> Iterator[Job]:
+    """The last range has no end: blocks that were added since hold no row that the snapshot sees, but who knows."""
+    query = f"SELECT {columns(table)} FROM {part.source}"
+    if not part.ranged or part.pages <= RANGE_PAGES:
+        yield Job(part.source, query)
+        return
+    for start in range(0, part.pages, RANGE_PAGES):
+        stop = start + RANGE_PAGES
+        below = f" AND ctid < '({stop},0)'::pg_catalog.tid" if stop < part.pages else ""
+        yield Job(part.source, f"{query} WHERE ctid >= '({start},0)'::pg_catalog.tid{below}")
+
+
+def _work(connection: Connection, stream: ConfiguredStream, table: Table, jobs: Jobs, fan: Fan) -> None:
+    with suppress(IndexError):
+        while True:
+            _read(connection, stream, table, jobs.popleft(), fan)
+
+
+def _read(connection: Connection, stream: ConfiguredStream, table: Table, job: Job, fan: Fan) -> None:
+    for lines, count in copy(connection, job.query, make_decoder(table.columns, stream), fan.check):
+        fan.put(Records(lines, count), len(lines))
+
+
+def _help(config: PostgresConfig, stream: ConfiguredStream, table: Table, snapshot: str, jobs: Jobs, fan: Fan) -> None:
+    """Read jobs over a connection of its own, under the snapshot. Who cannot join leaves the work to others."""
+    try:
+        with connections(config).one() as connection:
+            joined = ""
+            while jobs:
+                job = jobs.popleft()
+                if job.source != joined:
+                    _join(connection, config, snapshot, job, jobs)
+                    joined = job.source
+                _read(connection, stream, table, job, fan)
+            end(connection)
+    except IndexError:
+        return
+    except (ConnectorError, _CannotJoin) as error:
+        log.warning("%s is read over fewer connections than it might be: %s", stream.id, error)
+
+
+class _CannotJoin(Exception):
+    pass
+
+
+def _join(connection: Connection, config: PostgresConfig, snapshot: str, job: Job, jobs: Jobs) -> None:
+    """Take part in the snapshot, with a lock on the table and its indexes. Gives the job back where that fails."""
+    try:
+        end(connection)
+        begin(connection, config)
+        run(connection, f"SET TRANSACTION SNAPSHOT {literal(snapshot)}")
+        run(connection, f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'; SELECT FROM {job.source} LIMIT 0")
+        run(connection, "SET LOCAL lock_timeout = 0")
+    except psycopg.Error as error:
+        jobs.appendleft(job)
+        raise _CannotJoin(str(error.diag.message_primary or error)) from None
+
+
+# In order
+
+State = Callable[[str], Mapping[str, Any]]
+"""Makes a state of a place."""
+
+
+def in_order(
+    config: PostgresConfig,
+    stream: ConfiguredStream,
+    connection: Connection,
+    held: Held,
+    steps: Sequence[Step],
+    state: State,
+) -> Generator[Yielded, None, str | None]:
+    """One step after the other, with checkpoints in between. Returns the place of the last row that has one."""
+    fan = Fan()
+    places: list[str] = []
+    fan.start(partial(_steps, config, stream, connection, held.table, steps, state, fan, places))
+    try:
+        yield from fan
+    finally:
+        fan.close()
+    return places[-1] if places else None
+
+
+def _steps(
+    config: PostgresConfig,
+    stream: ConfiguredStream,
+    connection: Connection,
+    table: Table,
+    steps: Sequence[Step],
+    state: State,
+    fan: Fan,
+    places: list[str],
+) -> None:
+    last = time.monotonic()
+    for step in steps:
+        decoder = make_decoder(table.columns, stream, 1 if step.place else 0)
+        for lines, count in copy(connection, _query(table, step), decoder, fan.check):
+            fan.put(Records(lines, count), len(lines))
+            if not step.place or decoder.hidden[0] is None:
+                continue
+            places[:] = [decoder.hidden[0]]
+            if time.monotonic() - last >= config.checkpoint_target_interval_seconds:
+                fan.put(Checkpoint(state(places[0])), 0)
+                last = time.monotonic()
+
+
+def _query(table: Table, step: Step) -> str:
+    place = f", ({step.place})::pg_catalog.text" if step.place else ""
+    order = f" ORDER BY {step.order}" if step.order else ""
+    return f"SELECT {columns(table)}{place} FROM {table.source} WHERE {step.where}{order}"
+
+
+def columns(table: Table) -> str:
+    """What is selected: each column as its decoder wants it."""
+    return ", ".join(column.select.format(name(column.name)) for column in table.columns)

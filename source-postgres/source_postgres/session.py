@@ -1,0 +1,77 @@
+"""Transactions, with settings of their own, so that no default of a role or a database changes what is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from psycopg import pq
+
+from source_postgres.config import PostgresConfig
+from source_postgres.connect import Connection, search_path
+
+SETTINGS = {
+    "TimeZone": "UTC",
+    "DateStyle": "ISO, YMD",
+    "IntervalStyle": "postgres",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "xmlbinary": "base64",
+    "quote_all_identifiers": "off",
+    "standard_conforming_strings": "on",
+    "client_min_messages": "warning",
+    "statement_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+}
+"""They are set for one transaction at a time: behind a pooler the next one may run on another connection."""
+
+Cursor = Any
+Row = tuple[Any, ...]
+
+
+def begin(connection: Connection, config: PostgresConfig, level: str = "REPEATABLE READ") -> None:
+    """Start a read-only transaction with all settings. No snapshot is taken yet, so that locks may come first."""
+    settings = {**SETTINGS, "search_path": None}
+    if connection.info.server_version >= 170000:
+        settings["transaction_timeout"] = "0"
+    lines = [f"BEGIN ISOLATION LEVEL {level} READ ONLY"]
+    lines += [f"SET LOCAL {key} = {literal(value)}" for key, value in settings.items() if value is not None]
+    lines.append(f"SET LOCAL search_path = {search_path(config)}")
+    run(connection, "; ".join(lines))
+
+
+def end(connection: Connection) -> None:
+    """End the transaction, so that the connection can be used again."""
+    if connection.pgconn.transaction_status in (pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR):
+        run(connection, "ROLLBACK")
+
+
+@contextmanager
+def transaction(connection: Connection, config: PostgresConfig, level: str = "REPEATABLE READ") -> Iterator[None]:
+    """A read-only transaction that ends with the block. After an error the connection is left to its owner to close."""
+    begin(connection, config, level)
+    yield
+    end(connection)
+
+
+def run(connection: Connection, text: str) -> Any:
+    """Run SQL that we have put together; names in it went through `name`, values through `literal`."""
+    return connection.execute(text.encode())
+
+
+def one(connection: Connection, text: str) -> Row:
+    """The only row of a query."""
+    row = run(connection, text).fetchone()
+    assert row is not None
+    return tuple(row)
+
+
+def name(*parts: str) -> str:
+    """A quoted name, with its schema before it where there is one."""
+    return ".".join('"' + part.replace('"', '""') + '"' for part in parts)
+
+
+def literal(text: str) -> str:
+    """A string constant, as `standard_conforming_strings` reads it."""
+    return "'" + text.replace("'", "''") + "'"
