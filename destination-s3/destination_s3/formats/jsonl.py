@@ -59,7 +59,7 @@ def wrapped(block: Block, marks: Marks, flat: bool) -> Iterator[bytes]:
     tail = b',"_airbyte_generation_id":%d' % marks.generation
     plain = head + json_text(marks.meta()) + tail
     changed = _changed(block, head, tail, marks)
-    rows = block.lines.split(b"\n")
+    rows = block.lines.split(b"\n")[:-1]
     step = max(1, GATHERED * block.count // len(block.lines))
     for first in range(0, block.count, step):
         some = slice(first, first + step)
