@@ -6,13 +6,13 @@ from array import array
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import cached_property
 from typing import Any, Protocol
 
 import msgspec
 
 from connector_sdk.streams import ConfiguredStream, StreamName
+from connector_sdk.values import number
 
 
 @dataclass(slots=True)
@@ -47,14 +47,7 @@ class Block:
         return Block(self.stream, self.lines[start:end], self.emitted_at[first:last], metas)
 
 
-def _number(text: str) -> float | Decimal:
-    """A float where it says the same as the text, a Decimal where it would lose digits or overflow."""
-    exact = Decimal(text)
-    near = float(text)
-    return near if Decimal(repr(near)) == exact else exact
-
-
-_decode_lines = msgspec.json.Decoder(dict[str, Any], float_hook=_number).decode_lines
+_decode_lines = msgspec.json.Decoder(dict[str, Any], float_hook=number).decode_lines
 
 
 class Batch:

@@ -67,7 +67,7 @@ class Emitter:
         self._count(1, 0)
         try:
             self._meter.bytes += self._output.row(envelope.head, data, _tail(envelope, row))
-        except UnicodeEncodeError:
+        except (UnicodeEncodeError, TypeError):
             repair = repaired(data, protocol.encoder.encode)
             row = Row(repair.data, repair.changes + (row.changes if row else ()))
             self._output.row(envelope.head, row.data, _tail(envelope, row))

@@ -9,6 +9,7 @@ import msgspec
 from connector_sdk.errors import ConfigError
 from connector_sdk.protocol import Descriptor, encoder
 from connector_sdk.streams import StreamName
+from connector_sdk.values import number
 
 # Through a destination
 
@@ -55,6 +56,10 @@ def _scope(state: dict[str, msgspec.Raw]) -> StreamName | None:
 # For a source
 
 
+_exact = msgspec.json.Decoder(float_hook=number)
+"""A cursor may be a number that no float can hold."""
+
+
 class InputState(msgspec.Struct):
     """What the last run left: a state per stream, or one shared by all."""
 
@@ -76,7 +81,7 @@ def parse_input_state(text: bytes) -> InputState:
     if not text.strip():
         return InputState()
     try:
-        found = msgspec.json.decode(text)
+        found = _exact.decode(text)
     except msgspec.MsgspecError as error:
         raise ConfigError(f"The state file is not JSON: {error}. Mend it, or remove it to start anew.") from None
     result = InputState()

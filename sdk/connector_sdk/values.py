@@ -1,4 +1,4 @@
-"""Values of dict rows that JSON or a receiver cannot carry: found quickly, made null, and told."""
+"""Values: numbers read exactly; what JSON or a receiver cannot carry found quickly, made null, and told."""
 
 from __future__ import annotations
 
@@ -12,6 +12,13 @@ from connector_sdk.rows import Change, Row
 _plain = frozenset({str, int, bool, type(None)})
 
 
+def number(text: str) -> float | Decimal:
+    """A float where it says the same as the text, a Decimal where it would lose digits or overflow."""
+    exact = Decimal(text)
+    near = float(text)
+    return near if Decimal(repr(near)) == exact else exact
+
+
 def carry(row: Mapping[str, Any]) -> Mapping[str, Any] | Row:
     """The row itself where all of it can be carried, else a Row that names the top-level fields that lost a value."""
     lost = [key for key, value in row.items() if type(value) not in _plain and not _carried(value)]
@@ -19,20 +26,36 @@ def carry(row: Mapping[str, Any]) -> Mapping[str, Any] | Row:
 
 
 def _carried(value: Any) -> bool:
-    if isinstance(value, float):
-        return isfinite(value)
-    if isinstance(value, Decimal):
-        return value.is_finite()
-    if isinstance(value, Mapping):
-        return all(_carried(inner) for inner in value.values())
-    if isinstance(value, list | tuple | set | frozenset):
-        return all(_carried(inner) for inner in value)
+    """Whether all that stands in a value can be carried, however deep."""
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, Mapping):
+            waiting.extend(value.values())
+        elif isinstance(value, list | tuple | set | frozenset):
+            waiting.extend(value)
+        elif not _finite(value):
+            return False
     return True
 
 
+def _finite(value: Any) -> bool:
+    if isinstance(value, float):
+        return isfinite(value)
+    return value.is_finite() if isinstance(value, Decimal) else True
+
+
 def _without(row: Mapping[str, Any], lost: list[str]) -> Row:
-    kept = {key: _nulled(value) if key in lost else value for key, value in row.items()}
+    kept = {key: _shallow_nulled(value) if key in lost else value for key, value in row.items()}
     return Row(kept, tuple(Change(field) for field in lost))
+
+
+def _shallow_nulled(value: Any) -> Any:
+    """As `_nulled`; null altogether where it stands deeper than Python goes."""
+    try:
+        return _nulled(value)
+    except RecursionError:
+        return None
 
 
 def _nulled(value: Any) -> Any:
@@ -54,5 +77,10 @@ def repaired(row: Mapping[str, Any], encode: Any) -> Row:
             lost.append(key)
         except TypeError as error:
             raise TypeError(f"the field {key!r} holds a {type(value).__name__}, no JSON value: {error}") from None
-    kept = {key: None if key in lost else value for key, value in row.items()}
-    return Row(kept, tuple(Change(key) for key in lost))
+    kept = {_text(key): None if key in lost else value for key, value in row.items()}
+    return Row(kept, tuple(Change(_text(key)) for key in lost))
+
+
+def _text(key: str) -> str:
+    """The key itself, with `?` for what is no character."""
+    return key.encode(errors="replace").decode()
