@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 
 from source_postgres.values import CopyError
 
-Message = bytes | memoryview
+Message = bytes | bytearray | memoryview
 RawRow = Sequence["memoryview | None"]
 """The bytes of each value of a row; None is NULL."""
 

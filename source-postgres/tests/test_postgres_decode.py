@@ -143,13 +143,13 @@ def test_no_rows_and_rows_without_columns() -> None:
 
 def test_hidden_values_are_those_of_the_last_row() -> None:
     decoder = Decoder(columns(a="text"), lambda: ENVELOPE, hidden=2)
-    assert decoder.hidden == (None, None)
+    assert list(decoder.hidden) == [None, None]
     decoder.feed(HEADER + row(b"x", "7é".encode(), b"(0,1)") + row(b"y", None, b"")[:-2])
-    assert decoder.hidden == ("7é", "(0,1)")
+    assert list(decoder.hidden) == ["7é", "(0,1)"]
     decoder.feed(row(b"y", None, b"")[-2:] + END)
-    assert decoder.hidden == (None, "")
+    assert list(decoder.hidden) == [None, ""]
     assert decoder.take() == (b'{"head":{"a":"x"}}\n{"head":{"a":"y"}}\n', 2)
-    assert decoder.hidden == (None, "")
+    assert list(decoder.hidden) == [None, ""]
 
 
 def test_a_hidden_value_that_is_not_text_is_an_error() -> None:

@@ -20,6 +20,7 @@ from psycopg import sql
 from connector_parts.postgres import Postgres
 from connector_sdk.streams import Envelope
 from source_postgres.decode import Decoder
+from source_postgres.rows import Message
 from source_postgres.types import TYPES_NEEDED, Column, JsonAs, PgType, column
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
@@ -94,7 +95,7 @@ def read(db: Connection, select: str, columns: list[Column]) -> list[str]:
         return lines(columns, copy)
 
 
-def lines(columns: list[Column], messages: Iterable[bytes | memoryview]) -> list[str]:
+def lines(columns: list[Column], messages: Iterable[Message]) -> list[str]:
     decoder = Decoder(columns, lambda: MARK)
     for message in messages:
         decoder.feed(message)
@@ -649,7 +650,7 @@ def test_arrays(db: Connection, pg_type: str, data: st.DataObject) -> None:
         "numeric": st.decimals(allow_nan=False, allow_infinity=False, places=3, min_value=-(10**12), max_value=10**12),
         "bool": st.booleans(),
     }
-    found = data.draw(st.lists(grids(elements[pg_type]) | st.just([]), min_size=1, max_size=5))
+    found: list[Any] = data.draw(st.lists(grids(elements[pg_type]) | st.just([]), min_size=1, max_size=5))
     made = values(db, f"{pg_type}[]", [array_text(grid) for grid in found], "to_json(v)::text")
     for grid, (ours, theirs) in zip(found, made, strict=True):
         assert exact(kept(ours)) == exact(theirs)
