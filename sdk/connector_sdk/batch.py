@@ -14,6 +14,9 @@ import msgspec
 from connector_sdk.streams import ConfiguredStream, StreamName
 from connector_sdk.values import number
 
+_BLOCK_OBJECTS = 500
+"""Bytes of the objects that make up a block, as measured."""
+
 
 @dataclass(slots=True)
 class Block:
@@ -31,6 +34,11 @@ class Block:
     def count(self) -> int:
         return len(self.emitted_at)
 
+    @property
+    def held(self) -> int:
+        """About how many bytes of memory it takes: with the smallest rows, the objects weigh more than their text."""
+        return _BLOCK_OBJECTS + len(self.lines) + 8 * len(self.emitted_at)
+
     def cut(self, rows: int, size: int) -> tuple[Block | None, Block | None]:
         """The longest beginning of at most `rows` rows and `size` bytes, and the rest. Either is None where empty."""
         if self.count <= rows and len(self.lines) <= size:
@@ -39,6 +47,19 @@ class Block:
         while taken < rows and (after := self.lines.index(b"\n", end) + 1) <= size:
             end, taken = after, taken + 1
         return self._part(0, taken, 0, end), self._part(taken, self.count, end, len(self.lines))
+
+    def spread(self, place: Callable[[bytes], int]) -> list[tuple[int, Block]]:
+        """The rows by the place that each one's line asks for, in order within a place."""
+        rows: dict[int, list[int]] = {}
+        lines = self.lines.split(b"\n")[:-1]
+        for row, line in enumerate(lines):
+            rows.setdefault(place(line), []).append(row)
+        return [(where, self._rows(lines, chosen)) for where, chosen in rows.items()]
+
+    def _rows(self, lines: list[bytes], chosen: list[int]) -> Block:
+        text = b"\n".join([*(lines[row] for row in chosen), b""])
+        metas = {at: self.metas[row] for at, row in enumerate(chosen) if row in self.metas}
+        return Block(self.stream, text, array("q", (self.emitted_at[row] for row in chosen)), metas)
 
     def _part(self, first: int, last: int, start: int, end: int) -> Block | None:
         if first == last:
@@ -61,6 +82,7 @@ class Batch:
         self.blocks = blocks
         self.count = sum(block.count for block in blocks)
         self.size = sum(len(block.lines) for block in blocks)
+        self.held = sum(block.held for block in blocks)
 
     def __len__(self) -> int:
         return self.count

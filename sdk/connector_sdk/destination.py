@@ -33,7 +33,9 @@ TICK = 0.2
 UNDER_WAY = 8 << 20
 """Bytes of rows that may wait in the lanes."""
 GATHERED = 16 << 20
-"""Bytes of rows that all streams together may gather before the largest batch is sent early."""
+"""Bytes of rows that all streams together may gather before the largest batches are sent early."""
+HELD_STATES = 8 << 20
+"""Bytes of STATEs that may wait before everything is made safe, so that they can go."""
 CLEAN_UP = 7.0
 """Seconds for putting things in order after a failure."""
 
@@ -101,8 +103,10 @@ class _Heard:
     """A STATE came after its last row."""
 
     def finish(self) -> None:
-        self.complete = True
-        self.writer.finish()
+        """Once: a second COMPLETE would open the stream again, and replace what it holds by nothing."""
+        if not self.complete:
+            self.complete = True
+            self.writer.finish()
 
 
 class _Run:
@@ -116,7 +120,7 @@ class _Run:
     def write(self, fd: int) -> None:
         try:
             broken = self._take_all(fd)
-            undone = self._end()
+            undone = self._end(whole=broken is None)
             self._shared.lanes.wait()
         except BaseException as error:
             self._clean_up(error)
@@ -184,8 +188,10 @@ class _Run:
     def _tick(self) -> None:
         """Look after what waits: batches by time, memory by size, errors of the lanes."""
         writers = self._shared.writers
-        if len(writers) > 1 and sum(writer.gathered for writer in writers) > GATHERED:
-            max(writers, key=lambda writer: writer.gathered).flush()
+        if len(writers) > 1 and (gathered := sum(writer.gathered for writer in writers)) > GATHERED:
+            _thin(writers, gathered)
+        if self._shared.ledger.held_bytes > HELD_STATES:
+            self._make_safe()
         now = time.monotonic()
         if now - self._ticked >= TICK:
             self._ticked = now
@@ -193,15 +199,25 @@ class _Run:
             for writer in writers:
                 writer.tick(now)
 
+    def _make_safe(self) -> None:
+        """Write and commit all that came, and let the STATEs go."""
+        for writer in self._shared.writers:
+            writer.flush()
+            writer.commit_soon()
+        self._shared.lanes.wait()
+
     # At its end
 
-    def _end(self) -> list[StreamName]:
-        """Finish what is complete, keep what is not. Returns the streams that should have been complete."""
+    def _end(self, whole: bool) -> list[StreamName]:
+        """Finish what is complete, keep what is not. Returns the streams that should have been complete.
+
+        The end of an input that is not whole ends nothing: what it lost may belong to any stream.
+        """
         undone = []
         for heard in self._heard.values():
             if heard.complete:
                 continue
-            if self._ends_with_input(heard):
+            if whole and self._ends_with_input(heard):
                 heard.finish()
             else:
                 heard.writer.abandon(Incomplete(f"the input ended before {heard.writer.stream.id} was complete"))
@@ -229,6 +245,15 @@ class _Run:
             self._shared.lanes.wait(CLEAN_UP)
         except BaseException as raised:
             log.debug("While cleaning up: %s", raised)
+
+
+def _thin(writers: Sequence[StreamWriter], gathered: int) -> None:
+    """Send the largest batches until half of what is allowed remains."""
+    for writer in sorted(writers, key=lambda writer: writer.gathered, reverse=True):
+        if gathered <= GATHERED // 2:
+            return
+        gathered -= writer.gathered
+        writer.flush()
 
 
 def _chunks(fd: int) -> Iterator[bytes]:

@@ -21,6 +21,7 @@ class Ledger:
         self._emit = emit
         self._lock = threading.Lock()
         self._held: deque[tuple[int, bytes]] = deque()
+        self._held_bytes = 0
         self._next = 0
         self._open: Counter[int] = Counter()
         self._since: Counter[StreamName] = Counter()
@@ -47,7 +48,9 @@ class Ledger:
         """A STATE that came. It leaves at once where nothing is open."""
         rows = self._count(message.scope)
         with self._lock:
-            self._held.append((self._next, message.with_stats(rows)))
+            line = message.with_stats(rows)
+            self._held.append((self._next, line))
+            self._held_bytes += len(line)
             self._next += 1
             self._release()
 
@@ -55,6 +58,11 @@ class Ledger:
     def holding(self) -> int:
         """How many STATEs wait."""
         return len(self._held)
+
+    @property
+    def held_bytes(self) -> int:
+        """How many bytes they take."""
+        return self._held_bytes
 
     def _count(self, scope: StreamName | None) -> int:
         if scope is not None:
@@ -66,4 +74,6 @@ class Ledger:
     def _release(self) -> None:
         oldest = min(self._open, default=self._next)
         while self._held and self._held[0][0] < oldest:
-            self._emit(self._held.popleft()[1])
+            _, line = self._held.popleft()
+            self._held_bytes -= len(line)
+            self._emit(line)

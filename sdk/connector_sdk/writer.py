@@ -49,6 +49,7 @@ class _Gathering:
     blocks: list[Block] = field(default_factory=list)
     rows: int = 0
     size: int = 0
+    held: int = 0
     ticket: int = 0
     since: float = 0.0
 
@@ -92,8 +93,8 @@ class StreamWriter:
 
     @property
     def gathered(self) -> int:
-        """Bytes that are not yet on their way."""
-        return sum(gathering.size for gathering in self._gathering.values())
+        """Bytes of memory that are not yet on their way."""
+        return sum(gathering.held for gathering in self._gathering.values())
 
     def flush(self) -> None:
         for lane in list(self._gathering):
@@ -146,6 +147,7 @@ class StreamWriter:
                 gathering.blocks.append(part)
                 gathering.rows += part.count
                 gathering.size += len(part.lines)
+                gathering.held += part.held
             if rest is not None or gathering.rows >= limits.rows or gathering.size >= limits.bytes:
                 self._send(lane)
             block = rest
@@ -157,7 +159,7 @@ class StreamWriter:
             self._next_lane = lane = (self._next_lane + 1) % self._shared.lanes.count
         with self._lock:
             self._under_way += 1
-        self._shared.lanes.submit(lane, batch.size, partial(self._write, batch, gathering.ticket))
+        self._shared.lanes.submit(lane, batch.held, partial(self._write, batch, gathering.ticket))
 
     @property
     def _keyed(self) -> bool:
@@ -183,9 +185,10 @@ class StreamWriter:
         self._shared.meter.add(batch.count, batch.size)
         with self._lock:
             self._under_way -= 1
-            last = self._last if not self._under_way else None
+            last = None
+            if not self._under_way:
+                last, self._last = self._last, None
         if last is not None:
-            self._last = None
             self._shared.lanes.follow(self._lane, last)
 
     def _store(self, store: Store, batch: Batch, ticket: int) -> None:
@@ -259,16 +262,7 @@ def _placer(stream: ConfiguredStream, limits: Limits, lanes: int) -> Placer | No
         row = decode(line)
         return zlib.crc32(repr([_at(row, path) for path in paths]).encode()) % lanes
 
-    def place(block: Block) -> list[tuple[int, Block]]:
-        rest: Block | None = block
-        placed = []
-        while rest is not None:
-            row, rest = rest.cut(1, len(rest.lines))
-            assert row is not None
-            placed.append((lane_of(row.lines), row))
-        return placed
-
-    return place
+    return lambda block: block.spread(lane_of)
 
 
 def _at(row: Any, path: Sequence[str]) -> Any:

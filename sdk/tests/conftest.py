@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from connector_sdk import destination as destinations
+from connector_sdk import log, logs
 from connector_sdk import source as sources
 from connector_sdk.catalog import parse_catalog
 from connector_sdk.output import Output
@@ -113,13 +114,19 @@ class Said:
 
 @contextmanager
 def captured(folder: Path) -> Iterator[tuple[Output, Callable[[], bytes]]]:
-    """An Output into a file, and what it holds so far."""
+    """An Output into a file, logs included, and what it holds so far."""
     path = folder / f"out-{len(list(folder.iterdir()))}"
     fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND)
     output = Output(fd)
+    handler = logs._Handler(output)
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel("INFO")
     try:
         yield output, path.read_bytes
     finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
         output.flush()
         os.close(fd)
 
