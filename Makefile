@@ -20,7 +20,7 @@ help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: .venv/installed native ## make .venv with the commands of all connectors in .venv/bin
-	@$(BIN)/python -m compileall -q $(PACKAGES)
+	@-$(BIN)/python -m compileall -q $(PACKAGES)
 
 $(BIN)/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 10) else "Python 3.10 or newer is needed")'
@@ -43,7 +43,7 @@ native: .venv/installed ## build the native part, where there is one and a cargo
 	fi
 
 .venv/native: .venv/installed $(shell find native -name target -prune -o -type f -print 2>/dev/null)
-	$(UV) pip install --quiet ./native
+	$(UV) pip install --quiet --reinstall-package connector-native ./native
 	@touch $@
 
 parts: install ## build the real servers for tests, once, into a cache outside the tree

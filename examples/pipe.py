@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import PIPE
@@ -17,6 +18,25 @@ from typing import IO, Any
 
 COMMANDS = Path(sys.executable).parent
 CHUNK = 1 << 16
+
+
+@dataclass
+class Usage:
+    """What a process takes from the machine."""
+
+    pid: int
+    cpu: float = 0.0
+    peak: int = 0
+    """The most memory that it has had at a time, in KB; 0 where /proc does not tell."""
+
+    def look(self) -> None:
+        """Note the peak so far. What the kernel says at the end would count the time before the exec as well."""
+        with suppress(OSError, StopIteration):
+            lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+            self.peak = int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
+
+    def __str__(self) -> str:
+        return f"{self.cpu:.1f} CPU s" + (f", {self.peak / 1024:.0f} MB at most" if self.peak else "")
 
 
 @dataclass
@@ -29,7 +49,8 @@ class Moved:
     """The last state of each stream: what the next run starts from."""
     problems: list[str] = field(default_factory=list)
     seconds: float = 0.0
-    usage: list[str] = field(default_factory=list)
+    usage: dict[str, Usage] = field(default_factory=dict)
+    """What each process took, by its name."""
 
 
 def run(folder: Path, tell: Callable[[Moved], None]) -> Moved:
@@ -43,11 +64,12 @@ def run(folder: Path, tell: Callable[[Moved], None]) -> Moved:
     source = subprocess.Popen(command("source-postgres", "read", folder, *catalog, *state), stdout=PIPE)
     target = subprocess.Popen(command("destination-s3", "write", folder, *catalog), stdin=PIPE, stdout=PIPE)
     assert source.stdout and target.stdin and target.stdout
+    moved.usage = {"source": Usage(source.pid), "destination": Usage(target.pid)}
     answers = threading.Thread(target=take_answers, args=(target.stdout, moved))
     answers.start()
     try:
         pump(source.stdout, target.stdin, moved, tell)
-        codes = [finish("source", source, moved), finish("destination", target, moved)]
+        codes = [finish(source, moved.usage["source"]), finish(target, moved.usage["destination"])]
     finally:
         end(source)
         end(target)
@@ -76,7 +98,7 @@ NOT_A_RECORD = re.compile(rb'^(?!\{"type":"RECORD").+$', re.MULTILINE)
 
 def pump(source: IO[bytes], target: IO[bytes], moved: Moved, tell: Callable[[Moved], None]) -> None:
     """Hand on what the source says, count the rows, and remember what went wrong."""
-    rest = b""
+    rest, next_look = b"", 0.0
     try:
         while chunk := os.read(source.fileno(), CHUNK):
             target.write(chunk)
@@ -85,7 +107,11 @@ def pump(source: IO[bytes], target: IO[bytes], moved: Moved, tell: Callable[[Mov
             moved.rows += whole.count(b"\n") + bool(whole) - len(others)
             moved.bytes += len(chunk)
             moved.problems += [text for line in others if (text := problem(line))]
-            tell(moved)
+            if time.monotonic() > next_look:
+                next_look = time.monotonic() + 0.1
+                for usage in moved.usage.values():
+                    usage.look()
+                tell(moved)
         target.close()
     except BrokenPipeError:
         moved.problems.append("the destination stopped taking rows")
@@ -115,10 +141,9 @@ def problem(line: bytes) -> str | None:
     )
 
 
-def finish(name: str, process: subprocess.Popen[bytes], moved: Moved) -> int:
+def finish(process: subprocess.Popen[bytes], usage: Usage) -> int:
     """Wait for the end of a process and note what it cost."""
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    cost = f"{name} {used.ru_utime + used.ru_stime:.1f} CPU s, {used.ru_maxrss / 1024:.0f} MB at most"
-    moved.usage.append(cost)
+    usage.cpu = used.ru_utime + used.ru_stime
     return process.returncode
