@@ -31,10 +31,10 @@ _BUSY = r"starting up|shutting down|recovery mode|not yet accepting|too many (cl
 
 _REFUSALS: list[tuple[str, type[ConnectorError], str]] = [
     (_BUSY, TransientError, "The server takes no connection now"),
-    (r"time(d )?out", TransientError, "{place} does not answer: is it the right one, is a firewall between?"),
+    (r"time(d )?out", TransientError, "{place} does not answer: is it right, is a firewall between?"),
     (r"temporary failure in name resolution|try again", TransientError, "The name {host} cannot be looked up now"),
     (_NAME, ConfigError, "There is no host {host}: check the option host"),
-    (r"connection refused", TransientError, "Nothing listens on {place}: does the server run, are host and port right?"),
+    (r"connection refused", TransientError, "Nothing listens on {place}: does the server run, is the port right?"),
     (r"no such file or directory.*socket|running locally", TransientError, "Nothing listens on {place}"),
     (r"network is unreachable|no route to host", TransientError, "There is no way to {place} from this machine"),
     (r"no pg_hba.conf entry", ConfigError, "The server's pg_hba.conf does not let this user come from this machine, or "
@@ -45,7 +45,7 @@ _REFUSALS: list[tuple[str, type[ConnectorError], str]] = [
      "The server does not accept the client certificate, or asks for one: see ssl_mode"),
     (_LOGIN, ConfigError, "The server refuses the login: check username and password"),
     (r"server does not support SSL", ConfigError, "The server does not encrypt, but ssl_mode asks for it"),
-    (r"does not match host name|hostname mismatch", ConfigError, "The server's certificate does not name {host}: use the "
+    (r"does not match host name|hostname mismatch", ConfigError, "The server's certificate is not for {host}: use the "
      "name that it has, or ssl_mode verify-ca"),
     (r"certificate verify failed|self.signed certificate|local issuer", ConfigError, "The server's certificate is not "
      "signed by the authority in ssl_mode (ca_certificate)"),
