@@ -56,7 +56,7 @@ class Reading:
 
         (States of the CDK's concurrent Python sources go round the queue of records and may overtake them.)
         """
-        held: Checkpoint | None = None
+        held, failed = None, None
         try:
             for message in messages:
                 if message.type is Type.RECORD:
@@ -70,13 +70,11 @@ class Reading:
                 else:
                     yield from self._other(message)
         except AirbyteTracedException as error:
-            if held:
-                yield held
-            raise (self._failure() or error) from error
+            failed = error  # Often only the sum of what was told before.
         if held:
             yield held
-        if failure := self._failure():
-            raise failure
+        if found := self._failure() or failed:
+            raise found
 
     def _row(self, record: AirbyteRecordMessage | None) -> Yielded:
         assert record is not None

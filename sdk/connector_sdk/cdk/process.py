@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 from airbyte_cdk.entrypoint import AirbyteEntrypoint
 from airbyte_cdk.models import AirbyteMessage
+from airbyte_cdk.sources.declarative.decoders.composite_raw_decoder import JsonParser
 from airbyte_cdk.utils import is_cloud_environment
 from airbyte_cdk.utils.airbyte_secrets_utils import update_secrets
 from airbyte_cdk.utils.constants import ENV_REQUEST_CACHE_PATH
@@ -45,6 +46,7 @@ class Process:
         logging.getLogger("airbyte").setLevel(level_of(os.environ.get("LOG_LEVEL")))
         update_secrets(_Secrets(output.mask))
         os.register_at_fork(after_in_child=_in_child)
+        JsonParser._parse_orjson = _parse_exactly
         with TemporaryDirectory(ignore_cleanup_errors=True) as folder, redirect_stdout(_Printed(self)):
             self._folder = os.environ[ENV_REQUEST_CACHE_PATH] = folder
             yield
@@ -99,6 +101,17 @@ def _json_object(line: str) -> Any:
         return msgspec.json.decode(line)
     except msgspec.DecodeError:
         return {}
+
+
+def _parse_exactly(parser: JsonParser, data: bytes) -> Any:
+    """A manifest's JSON with all digits of its integers: orjson makes floats of those above 64 bits, in silence.
+
+    None where it is not JSON: then the CDK tries the standard library, and tells.
+    """
+    try:
+        return msgspec.json.decode(data.decode(parser.encoding))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 class _Printed(io.TextIOBase):
