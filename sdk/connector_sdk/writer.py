@@ -36,10 +36,10 @@ class Shared:
     backoff: Backoff
     writers: list[StreamWriter] = field(default_factory=list)
 
-    def relieve(self) -> None:
-        """Commit the store that holds most, while all together hold too much memory."""
+    def relieve(self, lane: int) -> None:
+        """Commit the store that holds most, while all together hold too much memory: here, where this is its lane."""
         if sum(writer.held for writer in self.writers) > self.limits.held_bytes:
-            max(self.writers, key=lambda writer: writer.held).commit_soon()
+            max(self.writers, key=lambda writer: writer.held).commit_from(lane)
 
 
 @dataclass(slots=True)
@@ -130,6 +130,13 @@ class StreamWriter:
             self._commit_asked = True
             self._shared.lanes.follow(self._lane, self._commit)
 
+    def commit_from(self, lane: int) -> None:
+        """Commit at once if this is called in the stream's own lane, else soon."""
+        if lane == self._lane:
+            self._commit()
+        else:
+            self.commit_soon()
+
     # Gathering
 
     def _gather(self, lane: int, block: Block | None) -> None:
@@ -201,7 +208,7 @@ class StreamWriter:
         if store.full or self._unsafe_bytes >= self._shared.limits.commit_bytes:
             self._commit()
         else:
-            self._shared.relieve()
+            self._shared.relieve(self._lane)
 
     def _commit(self) -> None:
         self._commit_asked = False
