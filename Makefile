@@ -74,6 +74,7 @@ types: install ## check types
 	done; exit $${failed:-0}
 
 bench: install parts ## measure ours and peers side by side
+	$(UV) pip install --quiet --compile-bytecode --constraints requirements.lock --editable './benchmarks[peers]'
 	$(BIN)/python -m benchmarks
 
 lock: $(BIN)/uv ## find the newest versions that fit together and write requirements.lock

@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 DEMO = Path(__file__).resolve().parent.parent / "demo.py"
 
 
+@pytest.mark.slow
 def test_the_demo_ends_well_and_can_be_run_again(tmp_path: Path) -> None:
     command = [sys.executable, str(DEMO), "--rows", "3000", "--output", str(tmp_path / "output")]
     for _ in range(2):
