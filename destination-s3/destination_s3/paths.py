@@ -60,7 +60,7 @@ class Names:
     def folder(self) -> str:
         """The longest folder that all objects of this stream share, whatever the run. It may be empty."""
         whole = self._expand({name: (lambda _run: "\0") for name in _PATH_VARIABLES}, {})
-        return tidy(whole.split("\0", 1)[0].rpartition("/")[0])
+        return tidy(whole.split("\0", 1)[0].rpartition("/")[0]).rstrip("/")
 
     def object(self, number: int) -> str:
         """The key of the object of this number: never that of another run, stream or number."""
@@ -72,7 +72,7 @@ class Names:
     def _expand(self, path_variables: _Variables, file_variables: Mapping[str, str]) -> str:
         values = {"NAMESPACE": safe(self.stream.namespace or ""), "STREAM_NAME": safe(self.stream.name)}
         values |= {name: value(self.run) for name, value in path_variables.items()}
-        text = "/".join(part.strip("/") if first else part for first, part in enumerate((self.path, self.path_format)))
+        text = f"{self.path.strip('/')}/{self.path_format}"
         text = re.sub(r"\$\{([A-Z_]+)\}", lambda match: values.get(match[1], match[0]), text)
         name = re.sub(r"\{([^{}]+)\}", lambda match: self._file_variable(match, file_variables), self.file_pattern)
         return text + name

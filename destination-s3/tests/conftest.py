@@ -64,9 +64,9 @@ class Place:
             raise Incomplete
 
     def rows(self) -> list[Any]:
-        """Every row in every file, where the files are plain JSON lines; sorted by text."""
-        lines = [text for content in self.files().values() for text in content.splitlines()]
-        return [json.loads(text) for text in sorted(lines)]
+        """Every row in every file, where the files are plain JSON lines; sorted."""
+        rows = [json.loads(text) for content in self.files().values() for text in content.splitlines()]
+        return sorted(rows, key=json.dumps)
 
 
 def folder_place(folder: Path) -> Place:
@@ -140,3 +140,24 @@ def _no_aws(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+_clients: dict[tuple[str, ...], Any] = {}
+
+
+@pytest.fixture(autouse=True)
+def _few_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs of one test share a botocore client: to make one takes longer than most tests. It is the real one."""
+    from destination_s3 import s3_client
+
+    make = s3_client.make
+
+    def remembered(config: S3Config) -> Any:
+        if config.role_arn or config.profile or not config.access_key_id or config.session_token:
+            return make(config)
+        key = (config.s3_endpoint, config.s3_bucket_region, config.access_key_id.get_secret_value())
+        if key not in _clients:
+            _clients[key] = make(config)
+        return _clients[key]
+
+    monkeypatch.setattr(s3_client, "make", remembered)
