@@ -46,15 +46,19 @@ class Emitter:
                 self._row(item, None)
         return None
 
+    def running(self) -> None:
+        """Say RUNNING, once: at the first row, or at the latest before the end of a stream that has none."""
+        if not self._running:
+            self._running = True
+            self._output.message(protocol.status_line(self.stream, "RUNNING"))
+
     def told(self) -> int:
         """The rows since the last call, for the counts of a STATE."""
         rows, self.rows = self.rows, 0
         return rows
 
     def _count(self, rows: int, size: int) -> None:
-        if not self._running:
-            self._running = True
-            self._output.message(protocol.status_line(self.stream, "RUNNING"))
+        self.running()
         self.rows += rows
         self._meter.add(rows, size)
 

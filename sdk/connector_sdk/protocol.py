@@ -147,7 +147,7 @@ def _catalog_entry(stream: Stream) -> dict[str, Any]:
         "source_defined_cursor": stream.cursor_is_fixed,
         "default_cursor_field": [stream.cursor] if stream.cursor else [],
         "source_defined_primary_key": [[part] for part in stream.primary_key],
-        "is_resumable": stream.resumable or stream.incremental,
+        "is_resumable": stream.resumable,
         **stream.extra,
     }
 

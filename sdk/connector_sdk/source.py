@@ -83,6 +83,7 @@ class _Run:
                 self._status(stream.id, "STARTED")
             found = self._resolve(catalog)
             failed = len(catalog) - len(found)
+            self._compare_state()
             failed += self._read_log(found) if self._source.read_log else self._read_each(found)
         except BaseException as error:
             self._abandon(error)
@@ -117,8 +118,16 @@ class _Run:
             log.warning("The stream %s offers no incremental sync: all of it is read.", stream.id)
             mode = "full_refresh"
         cursor = offered.cursor if offered.cursor_is_fixed else stream.cursor or offered.cursor
-        state = self._state.of(stream.id)
+        resumes = mode == "incremental" or offered.resumable  # Or a state of another mode would hide rows.
+        state = self._state.of(stream.id) if resumes else None
         return replace(stream, discovered=offered, sync_mode=mode, cursor=cursor, state=state)
+
+    def _compare_state(self) -> None:
+        """A state of the other kind (one log for all, or a state per stream) cannot be gone on from."""
+        shared = self._state.shared is not None
+        single = any(self._state.streams.values()) or bool(self._state.legacy)
+        if (shared and not single) if self._source.read_log is None else (single and not shared):
+            log.warning("The state is one of another way to read (log or cursor): everything is read anew.")
 
     # One stream after another
 
@@ -163,7 +172,7 @@ class _Run:
 
 
 class _Attempts:
-    """Runs a reading until it ends well. A checkpoint is progress: it starts the count of failures anew."""
+    """Runs a reading until it ends well. A new checkpoint is progress: it starts the count of failures anew."""
 
     def __init__(self, backoff: Backoff) -> None:
         self._backoff = backoff
@@ -205,6 +214,7 @@ class _Reading:
 
     def run(self) -> None:
         self._attempts.run(self._attempt, self._may_resume)
+        self._emitter.running()
         if not self._stream.incremental:
             self._say({})  # A finished full refresh leaves nothing to go on from: the next one starts anew.
         elif self._emitter.rows or not self._stated:
@@ -220,9 +230,13 @@ class _Reading:
             for item in items:
                 checkpoint = emit(item)
                 if checkpoint is not None:
-                    self._stream = replace(self._stream, state=dict(checkpoint.state))
-                    self._attempts.progressed()
-                    self._say(checkpoint.state)
+                    self._checkpoint(dict(checkpoint.state))
+
+    def _checkpoint(self, state: dict[str, Any]) -> None:
+        if state != self._stream.state:
+            self._attempts.progressed()
+        self._stream = replace(self._stream, state=state)
+        self._say(state)
 
     def _say(self, state: Any) -> None:
         self._stated = True
@@ -251,6 +265,8 @@ class _LogReading:
 
     def run(self) -> None:
         self._attempts.run(self._attempt, lambda: True)
+        for emitter in self._emitters.values():
+            emitter.running()
         if not self._stated or any(emitter.rows for emitter in self._emitters.values()):
             self._say(self._shared or {})
         self.complete = True
@@ -264,9 +280,13 @@ class _LogReading:
                 elif isinstance(item, ConfigUpdate):
                     self._output.message(protocol.control_line(item.config))
                 else:
-                    self._shared = dict(item.state)
-                    self._attempts.progressed()
-                    self._say(self._shared)
+                    self._checkpoint(dict(item.state))
+
+    def _checkpoint(self, shared: dict[str, Any]) -> None:
+        if shared != self._shared:
+            self._attempts.progressed()
+        self._shared = shared
+        self._say(shared)
 
     def _say(self, shared: Any) -> None:
         self._stated = True
