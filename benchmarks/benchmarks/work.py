@@ -141,13 +141,12 @@ class Bench:
 
 def _as_foreign(line: bytes) -> bytes:
     """The envelope as a Java source writes it: other order, spaces, `data` in the middle."""
-    message = json.loads(line[:200].partition(b'"data":')[0] + b"0}}") if b'"RECORD"' in line[:30] else None
-    if message is None:
+    head, found, data = line.partition(b'"data":')
+    if not found or not line.startswith(b'{"type":"RECORD"'):
         return line
-    record, data = message["record"], line.partition(b'"data":')[2][:-3]
-    head = {"namespace": record["namespace"], "stream": record["stream"]}
-    start = json.dumps({"record": head})[:-2].encode()
-    return b'%b, "data": %b, "emitted_at": %d}, "type": "RECORD"}\n' % (start, data, record["emitted_at"])
+    record = json.loads(head + b'"data":0}}')["record"]
+    start = json.dumps({"record": {key: record[key] for key in ("namespace", "stream")}})[:-2].encode()
+    return b'%b, "data": %b, "emitted_at": %d}, "type": "RECORD"}\n' % (start, data[:-3], record["emitted_at"])
 
 
 def _sling() -> str | None:
