@@ -16,7 +16,7 @@ from connector_sdk.config import Config
 from connector_sdk.errors import ConfigError, ConnectorError, TransientError
 from connector_sdk.lanes import Lanes
 from connector_sdk.ledger import Ledger
-from connector_sdk.lines import BadLine, CutOff, LineReader
+from connector_sdk.lines import BadLine, CutOff, line_reader
 from connector_sdk.logs import log
 from connector_sdk.meter import Meter
 from connector_sdk.output import Output
@@ -135,7 +135,7 @@ class _Run:
 
     def _take_all(self, fd: int) -> ConnectorError | None:
         """Take the whole input. An error in it ends it: what came before is still made safe."""
-        reader = LineReader()
+        reader = line_reader()
         try:
             for chunk in _chunks(fd):
                 self._take(reader.feed(chunk))

@@ -9,9 +9,12 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
 
 import msgspec
 
+from connector_sdk import native
 from connector_sdk.batch import Block
 from connector_sdk.errors import ConfigError, TransientError
 from connector_sdk.streams import StreamName
@@ -57,6 +60,9 @@ class _Kind(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Envelope).decode
 _decode_kind = msgspec.json.Decoder(_Kind).decode
 _decode_any = msgspec.json.Decoder(msgspec.Raw).decode
+_NO_JSON = "is not JSON"
+_NO_UTF8 = "is not UTF-8"
+_DEEP = f"is nested deeper than {MAX_DEPTH} levels"
 _NO_RECORD = "is a RECORD without a stream, without an object as its data, or with an emitted_at that is no number"
 
 
@@ -124,7 +130,7 @@ class LineReader:
         try:
             line.decode()
         except UnicodeDecodeError:
-            raise BadLine(self._number, "is not UTF-8") from None
+            raise BadLine(self._number, _NO_UTF8) from None
         return _decode(line)
 
     def _other(self, line: bytes, error: Exception) -> _Envelope:
@@ -137,14 +143,14 @@ class LineReader:
         except msgspec.ValidationError:
             kind = None  # No object at all, or one with a type that is no text.
         except (msgspec.DecodeError, RecursionError):
-            raise BadLine(self._number, "is not JSON") from None
+            raise BadLine(self._number, _NO_JSON) from None
         if kind == "RECORD":
             raise BadLine(self._number, _NO_RECORD) from None
         return _Envelope(kind)
 
     def _check_depth(self, line: bytes) -> None:
         if _depth(line) > MAX_DEPTH:
-            raise BadLine(self._number, f"is nested deeper than {MAX_DEPTH} levels")
+            raise BadLine(self._number, _DEEP)
 
 
 _text = re.compile(rb'"[^"]*"')
@@ -207,4 +213,39 @@ def _times(emitted_at: list[int | float]) -> array[int]:
     try:
         return array("q", map(int, emitted_at))
     except OverflowError:  # A time that is none counts as unknown, as null does.
-        return array("q", (int(time) if abs(time) < 1 << 63 else 0 for time in emitted_at))
+        return array("q", (int(time) if -(1 << 63) <= time < 1 << 63 else 0 for time in emitted_at))
+
+
+def line_reader() -> LineReader | NativeLineReader:
+    """The reader for the input of this process: the native one where it is to be had."""
+    module = native.module()
+    return LineReader() if module is None else NativeLineReader(module)
+
+
+class NativeLineReader:
+    """The native twin of `LineReader`."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self._reader = module.LineReader()
+
+    def feed(self, chunk: bytes) -> Iterator[Block | bytes]:
+        found, problem = self._reader.feed(chunk)
+        yield from map(_item, found)
+        if problem:
+            raise BadLine(self._reader.number, _PROBLEMS[problem])
+
+    def close(self) -> Iterator[Block | bytes]:
+        found, problem = self._reader.close()
+        if problem:
+            raise CutOff(self._reader.number)
+        yield from map(_item, found)
+
+
+_PROBLEMS = {"json": _NO_JSON, "utf-8": _NO_UTF8, "depth": _DEEP, "record": _NO_RECORD}
+
+
+def _item(found: Any) -> Block | bytes:
+    if isinstance(found, bytes):
+        return found
+    namespace, stream, lines, emitted_at, metas = found
+    return Block(StreamName(namespace, stream), lines, array("q", emitted_at), metas)

@@ -1,0 +1,172 @@
+"""The pipe, read by both twins: the same bytes in, the same blocks, lines and errors out."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from .twins import NATIVE, WHY_NOT, pieces, read_both
+
+pytestmark = pytest.mark.skipif(not NATIVE, reason=WHY_NOT)
+
+BLANKS = st.sampled_from([b"", b"", b"", b" ", b"\t", b"\r", b"  ", b" \r\t "])
+NUMBERS = st.sampled_from(
+    "0 -0 1 1700000000000 1.5 -1e3 1E+2 1e999 1e-999 01 - 1. .5 1e +1 0x1 -01 NaN Infinity 9.3e18".split()
+    + "9223372036854775807 9223372036854775808 -9223372036854775808 -9223372036854775809".split()
+    + ["9" * 19, "-" + "9" * 18, "9" * 400, "9" * 4300, "9" * 4301, "-" + "9" * 4301]
+)
+TEXTS = st.one_of(
+    st.text().map(lambda text: json.dumps(text, ensure_ascii=False).encode("utf-8", "surrogatepass")),
+    st.text().map(lambda text: json.dumps(text).encode()),
+    st.sampled_from(
+        [rb'"\ud800"', rb'"\udc00\ud800"', rb'"\ud83d\ude00"', rb'"\ud83d\n"', rb'"\u00e"', rb'"\x"']
+        + [rb'"\/\b\f\n\r\t"']
+        + [b'"\x00"', b'"\x1f"', b'"\x7f"', b'"\t"', b'"\xff"', b'"\xed\xa0\x80"', b'"\xc2\x85"', b'"', b'"\\', b'"\\"']
+        + [b'"%s"' % (b"x" * size) for size in (7, 8, 9, 15, 16, 17, 31, 32, 33, 100)]
+        + [b'"%s\x01"' % (b"x" * size) for size in (6, 7, 8, 15, 16, 40)]
+        + [b'"%s\\n%s"' % (b"x" * size, b"y" * 20) for size in (6, 7, 8, 15, 16, 40)]
+    ),
+)
+WORDS = st.sampled_from([b"null", b"true", b"false", b"nul", b"{}", b"[]", b""])
+LEAVES = st.one_of(TEXTS, NUMBERS.map(str.encode), WORDS)
+
+
+def _spaced(parts: list[bytes], blanks: list[bytes]) -> bytes:
+    return b"".join(part + blank for part, blank in zip(parts, blanks, strict=True))
+
+
+@st.composite
+def _object(draw: st.DrawFn, keys: st.SearchStrategy[bytes], values: Any, most: int = 6) -> bytes:
+    members = draw(st.lists(keys.flatmap(lambda key: st.tuples(st.just(key), _value_of(values, key))), max_size=most))
+    between = [b",", b"", b",,"][draw(st.sampled_from([0] * 20 + [1, 2]))]
+    parts = [b"{"]
+    for at, (key, value) in enumerate(members):
+        parts += [between if at else b"", key, b":", value]
+    parts.append(b"}")
+    return _spaced(parts, draw(st.lists(BLANKS, min_size=len(parts), max_size=len(parts))))
+
+
+def _value_of(values: Any, key: bytes) -> st.SearchStrategy[bytes]:
+    found: st.SearchStrategy[bytes] = values if isinstance(values, st.SearchStrategy) else values(key)
+    return found
+
+
+def _deeper(inner: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
+    arrays = st.lists(inner, max_size=4).map(lambda parts: b"[" + b",".join(parts) + b"]")
+    return arrays | _object(TEXTS, inner, 4)
+
+
+VALUES = st.recursive(LEAVES, _deeper, max_leaves=8)
+DATA = _object(TEXTS, VALUES)
+RECORD_KEYS = st.sampled_from(
+    [b'"stream"', b'"data"', b'"data"', b'"emitted_at"', b'"namespace"', b'"meta"', b'"other"', rb'"d\u0061ta"', b'""']
+)
+LINE_KEYS = st.sampled_from([b'"type"', b'"record"', b'"record"', b'"log"', b'"state"', rb'"t\u0079pe"'])
+NAMES = TEXTS | st.sampled_from(
+    [b'"s"', b'"t"', rb'"\u0073"', b'""', '"고객"'.encode(), rb'"\ud83d\ude00"', b"null", b"5"]
+)
+MORE = st.sampled_from([b'"emitted_at":1700000000000', b'"meta":{"changes":[]}', b'"namespace":"n"'])
+
+
+def _in_record(key: bytes) -> st.SearchStrategy[bytes]:
+    if key in (b'"stream"', b'"namespace"'):
+        return NAMES
+    if key == b'"emitted_at"':
+        return NUMBERS.map(str.encode) | LEAVES
+    return st.one_of(DATA, DATA, VALUES)
+
+
+def _in_line(key: bytes) -> st.SearchStrategy[bytes]:
+    if key == b'"record"':
+        return st.one_of(_object(RECORD_KEYS, _in_record), _object(RECORD_KEYS, _in_record), VALUES)
+    types = st.sampled_from([b'"RECORD"', b'"RECORD"', rb'"\u0052ECORD"', b'"LOG"', b"null", b"5", b'"STATE"'])
+    return types if b"type" in key else VALUES
+
+
+@st.composite
+def _whole_record(draw: st.DrawFn) -> bytes:
+    """A record as a source would write it, with its keys in any order."""
+    inner = [b'"stream":' + draw(st.sampled_from([b'"s"', b'"t"', rb'"\u0073"'])), b'"data":' + draw(DATA)]
+    inner += draw(st.lists(MORE, max_size=4))
+    record = b'"record":{' + b",".join(draw(st.permutations(inner))) + b"}"
+    return b"{" + b",".join(draw(st.permutations([b'"type":"RECORD"', record, b'"log":null']))) + b"}"
+
+
+LINES = st.one_of(
+    _whole_record(),
+    _whole_record(),
+    _object(LINE_KEYS, _in_line),
+    VALUES,
+    st.sampled_from([b"", b" ", b"\r", b"\x0b", b"\x1c", b"\xef\xbb\xbf{}", b'{"type":"LOG"}', b"\xc2\x85", b"{} x"]),
+)
+
+
+@given(st.lists(LINES, max_size=6), st.sampled_from([b"\n", b"\r\n"]), st.booleans(), st.lists(st.integers(0, 2000)))
+@example([b'{"type":"RECORD","record":{"stream":"s","data":{}}}', b"", b"x"], b"\n", True, [])
+@example([b'{"type":"RECORD","record":{"stream":5}} x'], b"\n", True, [])
+@example([b"[1,"], b"\n", True, [])
+def test_any_lines(lines: list[bytes], end: bytes, ended: bool, cuts: list[int]) -> None:
+    text = end.join(lines) + (end if ended else b"")
+    python, native = read_both(pieces(text, cuts))
+    assert native == python
+
+
+@given(_whole_record(), st.integers(0), st.binary(min_size=1, max_size=2), st.booleans())
+def test_any_damage(line: bytes, place: int, other: bytes, longer: bool) -> None:
+    place %= len(line)
+    damaged = line[:place] + other + line[place + (0 if longer else len(other)) :]
+    python, native = read_both([line + b"\n" + damaged + b"\n" + line + b"\n"])
+    assert native == python
+
+
+SAMPLE = "\n".join(
+    [
+        '{"type":"RECORD","record":{"stream":"s","emitted_at":1,"data":{"a":"é\\n\\"","b":[{},[1e3]]}}}',
+        ' {"record" : {"data" : {"a":{"b":"\\ud83d\\ude00"}} , "stream" : "\\u0073", "meta":{"a":[]}},"type":"RECORD"}\r',
+        "",
+        '{"type":"STATE","state":{"type":"STREAM","id":1}}',
+        '{"type":"RECORD","record":{"stream":"s","namespace":"n","emitted_at":1.5,"data":{}}}',
+    ]
+).encode()
+
+
+def test_cut_anywhere() -> None:
+    for end in (b"", b"\n", b"\n{", b"\nx\n"):
+        text = SAMPLE + end
+        for first in range(len(text) + 1):
+            python, native = read_both([text[:first], text[first:]])
+            assert native == python
+    python, native = read_both([SAMPLE[at : at + 1] for at in range(len(SAMPLE))])
+    assert native == python
+    assert len(native[0]) == 4
+
+
+def test_ended_anywhere() -> None:
+    """All that is cut short is either told or a whole message."""
+    for size in range(len(SAMPLE)):
+        python, native = read_both([SAMPLE[:size]])
+        assert native == python
+
+
+@pytest.mark.parametrize("depth", [1, 63, 64, 65, 500, 510, 511, 512, 513, 10_000, 200_000])
+@pytest.mark.parametrize("brackets", ["[ ]", '{"a": }', '[{"a":[ ]}]', "[ ", " ]"])
+def test_any_depth(depth: int, brackets: str) -> None:
+    """Deep is an error and never a crash."""
+    opening, closing = brackets.encode().split(b" ")
+    levels = depth // max(1, opening.count(b"[") + opening.count(b"{"))
+    inner = b"1" if opening and closing else b""
+    data = b'{"a":%s}' % (opening * levels + inner + closing * levels)
+    python, native = read_both([b'{"type":"RECORD","record":{"stream":"s","data":%s}}\n' % data])
+    assert native == python
+    assert native[1] or levels <= 512
+
+
+def test_a_large_row_in_small_pieces() -> None:
+    row = b'{"type":"RECORD","record":{"stream":"s","data":{"a":"%s"}}}\n' % (b"x\\n" * 700_000)
+    python, native = read_both(pieces(row, range(0, len(row), 4096)))
+    assert native == python
+    assert not native[1]
