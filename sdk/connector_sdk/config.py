@@ -9,9 +9,11 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
+from urllib.parse import unquote
 
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # Looking for plugins reads every installed package: 30 ms.
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 
 from connector_sdk.errors import ConfigError
 
@@ -47,7 +49,7 @@ def load(path: str) -> dict[str, Any]:
     found = _parse(text, path)
     if not isinstance(found, dict):
         raise ConfigError(f'The config file {path} must hold an object of options, such as {{"host": "…"}}.')
-    return {key: _expand(value, key) for key, value in found.items()}
+    return {str(key): _expand(value, str(key)) for key, value in found.items()}
 
 
 def _parse(text: str, path: str) -> Any:
@@ -59,14 +61,28 @@ def _parse(text: str, path: str) -> Any:
     import yaml
 
     try:
-        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        return yaml.load(text, Loader=_without_dates(getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "its text"
-        problem = problem if text.lstrip().startswith("{") else f"{error.problem} at {where}"
+        said = _quoted.sub("…", str(error.problem))
+        problem = problem if text.lstrip().startswith("{") else f"{said} at {where}"
     except yaml.YAMLError as error:
         problem = type(error).__name__
     raise ConfigError(f"The config file {path} is neither JSON nor YAML: {problem}.")
+
+
+_quoted = re.compile(r"""(['"])(?!.{1,2}\1).*\1""")
+"""What a YAML error quotes of the text, but for the characters that YAML itself is made of."""
+
+
+def _without_dates(loader: Any) -> Any:
+    """The loader, with a day or a time as the text that was typed, as in JSON."""
+    kept = {
+        first: [(tag, pattern) for tag, pattern in known if not tag.endswith(":timestamp")]
+        for first, known in loader.yaml_implicit_resolvers.items()
+    }
+    return type("Loader", (loader,), {"yaml_implicit_resolvers": kept})
 
 
 _reference = re.compile(r"\$(\$?)\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -76,7 +92,7 @@ def _expand(value: Any, where: str) -> Any:
     if isinstance(value, str):
         return _reference.sub(lambda match: _look_up(match, where), value)
     if isinstance(value, dict):
-        return {key: _expand(inner, f"{where}.{key}") for key, inner in value.items()}
+        return {str(key): _expand(inner, f"{where}.{key}") for key, inner in value.items()}
     if isinstance(value, list):
         return [_expand(inner, f"{where}.{number}") for number, inner in enumerate(value)]
     return value
@@ -105,7 +121,13 @@ def parse(model: type[C], raw: Mapping[str, Any]) -> C:
 
 def _problem(entry: Mapping[str, Any]) -> str:
     where = ".".join(str(part) for part in entry["loc"])
-    text = {"missing": "is required"}.get(entry["type"], entry["msg"].removeprefix("Value error, ").rstrip("."))
+    match entry["type"]:
+        case "missing":
+            text = "is required"
+        case "union_tag_invalid":  # Its own message quotes what was given.
+            text = "{discriminator} must be one of {expected_tags}".format(**entry["ctx"])
+        case _:
+            text = entry["msg"].removeprefix("Value error, ").rstrip(".")
     return f"{where}: {text}" if where else text
 
 
@@ -113,12 +135,18 @@ def unknown_keys(model: type[BaseModel], raw: Mapping[str, Any]) -> Iterator[str
     """A sentence for each top-level key that the model has no use for, with the name that was perhaps meant."""
     if model.model_config.get("extra") == "allow":
         return
-    known = {name for field, info in model.model_fields.items() for name in (field, info.alias) if name}
+    known = {name for field, info in model.model_fields.items() for name in (field, *_aliases(info))}
     for key in raw:
         if key not in known and not key.startswith("__"):
             near = get_close_matches(key, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else "."
             yield f"The config has an option {key} that does not exist here{hint}"
+
+
+def _aliases(field: FieldInfo) -> Iterator[str]:
+    for alias in (field.alias, field.validation_alias):
+        for choice in alias.choices if isinstance(alias, AliasChoices) else [alias]:
+            yield from [choice] if isinstance(choice, str) else []
 
 
 # Secrets
@@ -127,6 +155,17 @@ def unknown_keys(model: type[BaseModel], raw: Mapping[str, Any]) -> Iterator[str
 def secrets(model: type[BaseModel], raw: Mapping[str, Any]) -> set[str]:
     """Every value of `raw` that must not be shown: what the form marks secret, and passwords inside of URLs."""
     return set(_marked(form(model), raw)) | set(_in_urls(raw))
+
+
+def parsed_secrets(value: Any) -> set[str]:
+    """Every secret of a parsed config, by whatever name it came."""
+    if isinstance(value, SecretStr):
+        return {value.get_secret_value()}
+    if isinstance(value, BaseModel):
+        value = [getattr(value, name) for name in type(value).model_fields]
+    if isinstance(value, dict):
+        value = list(value.values())
+    return set().union(*map(parsed_secrets, value)) if isinstance(value, list | tuple | set | frozenset) else set()
 
 
 def _marked(part: Mapping[str, Any], value: Any) -> Iterator[str]:
@@ -156,14 +195,22 @@ def _strings(value: Any) -> Iterator[str]:
         yield str(value)
 
 
-_password_in_url = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]*:([^/\s@]+)@", re.IGNORECASE)
-_password_by_name = re.compile(r"\b(?:password|passwd|pwd|secret|token|api[_-]?key)\s*=\s*([^\s&;,]+)", re.IGNORECASE)
+_passwords = [
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        r"://[^/\s:@]*:([^/\s@]+)@",
+        r"://[^/\s:@]*:(\S+)@",
+        r"(?:password|passwd|pwd|secret|token|api[_-]?key)\s*=\s*([^\s&;,'\"#]+)",
+        r"(?:password|passwd|pwd|secret|token|api[_-]?key)\s*=\s*([^\s&;,'\"]+|'[^']+'|\"[^\"]+\")",
+    )
+]
 
 
 def _in_urls(value: Any) -> Iterator[str]:
     for text in _strings(value):
-        for pattern in (_password_in_url, _password_by_name):
-            yield from pattern.findall(text)
+        for pattern in _passwords:
+            for found in pattern.findall(text):
+                yield from (found, unquote(found), found.strip("'\""))
 
 
 # The form
