@@ -86,6 +86,9 @@ def _answered(error: Exception, bucket: str, action: str, right: str) -> Connect
     region = meta.get("HTTPHeaders", {}).get("x-amz-bucket-region")
     internal = f"{code} {status}: {text}"
     values = {"bucket": bucket, "right": right, "said": text, "region": f", {region}" if region else ""}
+    if error.operation_name.startswith("AssumeRole"):  # type: ignore[attr-defined]
+        advice = "Look at role_arn, at role_external_id, and at the role's trust policy."
+        return ConfigError(f"The role cannot be assumed: {text} {advice}", internal=internal)
     if code in _ADVICE:
         kind: Callable[..., ConnectorError] = TransientError if code == "NoSuchUpload" else ConfigError
         return kind(_ADVICE[code].format(**values), internal=internal)
@@ -97,7 +100,7 @@ def _answered(error: Exception, bucket: str, action: str, right: str) -> Connect
         return ConfigError(_ADVICE["PermanentRedirect"].format(**values), internal=internal)
     if status in (401, 403) or code in ("AccessDenied", "AllAccessDisabled"):
         return ConfigError(_DENIED.format(action=action, **values), internal=internal)
-    if status == 404:
+    if code in ("404", "NotFound"):
         return ConfigError(_ADVICE["NoSuchBucket"].format(**values), internal=internal)
     if status >= 500 or status in (408, 429) or code in ("SlowDown", "RequestTimeout", "Throttling"):
         return TransientError(f"S3 does not answer as it should ({code or status}): {text}", internal=internal)
