@@ -1,0 +1,214 @@
+"""What every behaviour is given: the connector, its spec, and what was noticed in all of its runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NoReturn
+from urllib.parse import quote
+
+from acceptance_tests.connector import Connector, Said
+from acceptance_tests.process import Process, Run
+from acceptance_tests.protocol import Json, parse
+from acceptance_tests.suite import Failure, NotApplicable
+
+CANARY = "c4n4ry-Zq7-secret"
+"""Stands in for a secret in runs that are meant to fail."""
+SHORTEST_SECRET = 5
+
+
+@dataclass
+class Noticed:
+    """What came to light in any run, for the behaviours that hold always."""
+
+    noise: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    leaks: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    runs: int = 0
+
+
+class Subject:
+    """A connector under test. Runs of the good config that gave no answer once are not tried again."""
+
+    def __init__(self, connector: Connector) -> None:
+        self.connector = connector
+        self.noticed = Noticed()
+        self._mute: dict[str, str] = {}
+        self._secrets: list[str] | None = None
+        connector.watchers.append(self._notice)
+
+    @property
+    def config(self) -> Json:
+        return self.connector.config
+
+    @property
+    def timeout(self) -> float:
+        return self.connector.timeout
+
+    def close(self) -> None:
+        self.connector.close()
+
+    # The spec
+
+    @cached_property
+    def spec(self) -> Json:
+        """The body of its SPEC, or a Failure: without one nothing else can be tried."""
+        said = self.answered("spec", self.connector.spec())
+        found = said.transcript.of("SPEC")
+        if len(found) != 1 or not said.ok or not isinstance(found[0].body.get("connectionSpecification"), dict):
+            noise = f"; the first other line is {said.transcript.noise[0]}" if said.transcript.noise else ""
+            raise Failure(
+                "`spec` prints one SPEC message and ends with 0",
+                f"{len(found)} SPEC messages, {said.story}{noise}",
+                f"the output of: {said.run.command}",
+            )
+        return found[0].body
+
+    @property
+    def form(self) -> Json:
+        """The JSON Schema of its config."""
+        found = self.spec["connectionSpecification"]
+        assert isinstance(found, dict)
+        return found
+
+    @property
+    def is_destination(self) -> bool:
+        return "supported_destination_sync_modes" in self.spec
+
+    # Runs
+
+    def answered(self, verb: str, said: Said, *, good: bool = True) -> Said:
+        """The run itself; a Failure where it had to be given up. With the good config the verb then counts as mute."""
+        if said.run.silent:
+            if good:
+                self._mute[verb] = f"`{verb}` gave no answer within {self.timeout:.0f} s"
+            raise Failure(
+                f"an answer within {self.timeout:.0f} s", f"none; {said.story}", f"where it waits: {said.run.command}"
+            )
+        return said
+
+    def ask(self, verb: str) -> None:
+        """Call before a run of the good config."""
+        if verb in self._mute:
+            raise NotApplicable(f"{self._mute[verb]} before")
+
+    def check(self) -> Said:
+        """`check` with the good config."""
+        self.ask("check")
+        return self.answered("check", self.connector.check())
+
+    def discover(self) -> Said:
+        """`discover` with the good config."""
+        self.ask("discover")
+        return self.answered("discover", self.connector.discover())
+
+    def finish(self, verb: str, process: Process) -> Said:
+        """Run a read or a write to its end."""
+        return self.answered(verb, self.connector.say(process))
+
+    # Secrets
+
+    @cached_property
+    def secrets(self) -> list[str]:
+        """Values of the config that its spec marks as secret and that cannot stand in a text by chance."""
+        hidden = set(secret_values(self.form, self.config))
+        open_ones = set(strings(self.config)) - hidden
+        return sorted(value for value in hidden if len(value) >= SHORTEST_SECRET and value not in open_ones)
+
+    def _notice(self, run: Run) -> None:
+        """Look at a run that has ended. The spec itself says what is secret, so its own run is looked at too."""
+        self.noticed.runs += 1
+        name = run.command.rsplit("/", 1)[0] if "/" in run.command else run.command
+        found = parse(run.lines, run.tail if run.code == 0 else b"")
+        self.noticed.noise += [f"{text} (in {name})" for text in found.noise]
+        self.noticed.wrong += [f"{text} (in {name})" for text in found.wrong]
+        self.noticed.left += [f"{process} outlived {name}" for process in run.left]
+        if run.code is not None and run.command.split()[-1:] != ["spec"]:
+            self._look_for_secrets(run, name)
+
+    def _look_for_secrets(self, run: Run, name: str) -> None:
+        known = [CANARY, *self._known_secrets()]
+        texts = [("its standard error", run.stderr)]
+        texts += [(f"line {number}", line.decode(errors="replace")) for number, line in enumerate(run.lines, 1) if _shown(line)]
+        for where, text in texts:
+            for secret in known:
+                if any(way in text for way in spellings(secret)):
+                    self.noticed.leaks.append(f"a secret stands in {where} of {name}")
+
+    def _known_secrets(self) -> list[str]:
+        try:
+            return self.secrets
+        except (Failure, NotApplicable):
+            return []
+
+
+def _shown(line: bytes) -> bool:
+    """Whether a secret has no place in this line: data, states and a new config may hold one."""
+    return not any(kind in line[:40] for kind in (b'"RECORD"', b'"STATE"', b'"CONTROL"'))
+
+
+def spellings(secret: str) -> set[str]:
+    return {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]}
+
+
+# Walking a form and a config together
+
+
+def options(form: Json, config: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Json, Any]]:
+    """Every option of the form that the config gives: its path, its schema, its value. Branches of a oneOf are followed."""
+    if not isinstance(config, dict):
+        return
+    for name, part in (form.get("properties") or {}).items():
+        if name in config and isinstance(part, dict):
+            yield (*path, name), part, config[name]
+            yield from options(part, config[name], (*path, name))
+    for branch in form.get("oneOf") or ():
+        if isinstance(branch, dict) and fits(branch, config):
+            yield from options(branch, config, path)
+
+
+def fits(branch: Json, config: Json) -> bool:
+    """Whether the constants of this branch of a oneOf are those of the config."""
+    constants = {
+        name: part["const"]
+        for name, part in (branch.get("properties") or {}).items()
+        if isinstance(part, dict) and "const" in part
+    }
+    return all(config.get(name) == value for name, value in constants.items())
+
+
+def secret_values(form: Json, config: Any) -> Iterator[str]:
+    for _, part, value in options(form, config):
+        if part.get("airbyte_secret"):
+            yield from strings(value)
+
+
+def strings(value: Any) -> Iterator[str]:
+    """All texts and numbers in a JSON value, as text."""
+    if isinstance(value, dict):
+        for inner in value.values():
+            yield from strings(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from strings(inner)
+    elif value is not None and not isinstance(value, bool):
+        yield str(value)
+
+
+def changed(config: Json, path: tuple[str, ...], new: Any = None, *, remove: bool = False) -> Json:
+    """A copy of the config with one option changed or taken out."""
+    found = dict(config)
+    if len(path) > 1:
+        found[path[0]] = changed(config[path[0]], path[1:], new, remove=remove)
+    elif remove:
+        del found[path[0]]
+    else:
+        found[path[0]] = new
+    return found
+
+
+def give_up(reason: str) -> NoReturn:
+    raise NotApplicable(reason)

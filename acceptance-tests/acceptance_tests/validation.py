@@ -1,0 +1,39 @@
+"""Records against their stream's schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from typing import Any
+
+import jsonschema
+
+from acceptance_tests.compare import shown
+from acceptance_tests.protocol import Json
+
+MOST = 20_000
+"""Records that are looked at, spread evenly."""
+
+
+def _is_integer(_checker: Any, value: Any) -> bool:
+    return not isinstance(value, bool) and (isinstance(value, int) or (isinstance(value, Decimal) and value % 1 == 0))
+
+
+def _is_number(_checker: Any, value: Any) -> bool:
+    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+
+
+_checker = jsonschema.Draft7Validator.TYPE_CHECKER.redefine_many({"integer": _is_integer, "number": _is_number})
+_Validator: Any = jsonschema.validators.extend(jsonschema.Draft7Validator, type_checker=_checker)
+
+
+def mistakes(schema: Json, rows: Sequence[Json]) -> Iterator[str]:
+    """The first mistake of each field, in words."""
+    validator = _Validator(schema)
+    known = set()
+    for row in rows[:: max(1, len(rows) // MOST)]:
+        for error in validator.iter_errors(row):
+            where = ".".join(str(part) for part in error.absolute_path if isinstance(part, str)) or "the record"
+            if (where, error.validator) not in known:
+                known.add((where, error.validator))
+                yield f"{where} is {shown(error.instance, 60)}, which breaks {error.validator}: {shown(error.validator_value, 80)}"
