@@ -1,0 +1,480 @@
+"""Full refresh: no row is lost or read twice, whatever happens to the table meanwhile."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from connector_parts.postgres import Database
+from connector_sdk import ConfigError, Records, TransientError
+from source_postgres import hold, scan
+from source_postgres.connect import connections
+from source_postgres.fan import ROOM
+
+Make = Callable[..., Any]
+WIDE = "repeat(md5(random()::text), 20)"
+"""640 characters, so that a few thousand rows fill many blocks."""
+
+
+@pytest.fixture
+def small_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scan, "RANGE_PAGES", 16)
+
+
+def fill(database: Database, rows: int = 5000, table: str = "t") -> None:
+    database.execute(f"create table {table} (id int primary key, v int, pad text)")
+    database.execute(f"insert into {table} select g, 0, {WIDE} from generate_series(1, {rows}) g")
+
+
+def drain(items: Iterator[Any]) -> list[int]:
+    import json
+
+    ids: list[int] = []
+    for item in items:
+        if isinstance(item, Records):
+            ids += [json.loads(line)["record"]["data"]["id"] for line in item.data.splitlines()]
+    return sorted(ids)
+
+
+def first_rows(items: Iterator[Any]) -> list[int]:
+    """Read on to the first block."""
+    import json
+
+    for item in items:
+        if isinstance(item, Records) and item.count:
+            return [json.loads(line)["record"]["data"]["id"] for line in item.data.splitlines()]
+    raise AssertionError("no rows")
+
+
+@pytest.mark.parametrize("number", [1, 2, 4])
+@pytest.mark.usefixtures("small_ranges")
+def test_every_row_once(any_database: Database, reader_of: Make, number: int) -> None:
+    fill(any_database)
+    any_database.execute("delete from t where id % 7 = 0; analyze t")
+    reader = reader_of(any_database, max_db_connections=number)
+    result = reader.read("t")
+    assert result.column("id") == [n for n in range(1, 5001) if n % 7]
+    assert result.estimates[0].rows == len(result.rows)
+    assert result.estimates[0].bytes
+    assert result.states == []
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.usefixtures("small_ranges")
+def test_no_more_connections_than_allowed(database: Database, reader_of: Make, number: int) -> None:
+    fill(database)
+    database.execute(f"create role few login connection limit {number}; grant select on t to few")
+    try:
+        items = reader_of(database, username="few", max_db_connections=number).start("t")
+        first_rows(items)
+        count = "select count(*) from pg_stat_activity where usename = 'few'"
+        assert database.execute(count) == [(number,)]
+        assert len(drain(items)) > 0
+    finally:
+        for _ in range(100):
+            if database.execute("select count(pg_terminate_backend(pid)) from pg_stat_activity where usename = 'few'")[0][0] == 0:
+                break
+            time.sleep(0.05)
+        database.execute("drop owned by few; drop role few")
+
+
+@pytest.mark.usefixtures("small_ranges")
+def test_fewer_connections_than_hoped_for(
+    database: Database, reader_of: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill(database)
+    database.execute("create role one login connection limit 1; grant select on t to one")
+    reader = reader_of(database, username="one", max_db_connections=3)
+    try:
+        assert reader.read("t").column("id") == list(range(1, 5001))
+        assert "fewer connections" in caplog.text
+    finally:
+        reader.close()
+        database.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'one'")
+        database.execute("drop owned by one; drop role one")
+
+
+@pytest.mark.parametrize("number", [1, 3])
+@pytest.mark.usefixtures("small_ranges")
+def test_rows_that_move_are_read_once(any_database: Database, reader_of: Make, number: int) -> None:
+    """A row moved from the last block to the first, between two ranges, is in neither under a snapshot of each."""
+    fill(any_database)
+    items = reader_of(any_database, max_db_connections=number).start("t")
+    seen = first_rows(items)
+    for step in range(3):
+        any_database.execute(f"update t set v = v + 1, pad = {WIDE} where id % 3 = {step}")
+        any_database.execute("vacuum t")
+    any_database.execute(f"insert into t select g, 1, {WIDE} from generate_series(5001, 6000) g")
+    assert sorted(seen + drain(items)) == list(range(1, 5001))
+
+
+DDL = [
+    "truncate t",
+    "vacuum full t",
+    "cluster t using t_pkey",
+    "alter table t alter column v type bigint",
+    "drop table t",
+    "alter table t drop column pad",
+    "reindex table t",
+]
+
+
+@pytest.mark.parametrize("number", [1, 3])
+@pytest.mark.parametrize("statement", DDL)
+@pytest.mark.usefixtures("small_ranges")
+def test_ddl_waits_for_the_read(database: Database, reader_of: Make, statement: str, number: int) -> None:
+    """Whoever waits for the table blocks new locks on it; we still get to the end, and then they do."""
+    fill(database, 20_000)
+    items = reader_of(database, max_db_connections=number).start("t")
+    seen = first_rows(items)
+    changer = threading.Thread(target=database.execute, args=(statement,))
+    changer.start()
+    wait_until(database, "exists (select from pg_locks where not granted)")
+    assert sorted(seen + drain(items)) == list(range(1, 20_001))
+    items.close()
+    changer.join(30)
+    assert not changer.is_alive()
+
+
+@pytest.mark.parametrize("statement", DDL[:3])
+@pytest.mark.usefixtures("small_ranges")
+def test_helpers_that_come_too_late(
+    database: Database, reader_of: Make, statement: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Somebody waits for the table before a second connection has its lock: the first one reads alone."""
+    fill(database, 3000)
+    monkeypatch.setattr(scan, "LOCK_SECONDS", 0.2)
+    join, changers = scan._join, []
+
+    def late(*arguments: Any) -> None:
+        if not changers:
+            changers.append(threading.Thread(target=database.execute, args=(statement,)))
+            changers[0].start()
+        wait_until(database, "exists (select from pg_locks where not granted)")
+        join(*arguments)
+
+    monkeypatch.setattr(scan, "_join", late)
+    reader = reader_of(database, max_db_connections=2)
+    items = reader.start("t")
+    slow = iter(items)
+    seen = first_rows(slow)
+    wait_until(database, "exists (select from pg_locks where not granted)")
+    assert sorted(seen + drain(slow)) == list(range(1, 3001))
+    assert "fewer connections" in caplog.text
+    changers[0].join(30)
+
+
+@pytest.mark.parametrize("finish", ["commit", "rollback"])
+@pytest.mark.parametrize(
+    ("statement", "left"),
+    [
+        ("truncate t; insert into t select g, 0 from generate_series(1, 7) g", 7),
+        ("alter table t alter column v type text", 100),
+        ("drop table t; create table t (id int, v int); insert into t values (1, 1)", 1),
+    ],
+)
+def test_a_snapshot_from_before_a_rewrite_is_not_used(
+    database: Database, reader_of: Make, statement: str, left: int, finish: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While we wait for the lock, the table becomes another one: an old snapshot would see it empty."""
+    database.execute("create table t (id int primary key, v int); insert into t select g, 0 from generate_series(1, 100) g")
+    database.execute("create view over as select id, v::text from t; create view by_id as select id from t")
+    database.execute("drop view over; drop view by_id")
+    monkeypatch.setattr(hold, "LOCK_SECONDS", 1)
+    reader = reader_of(database, max_db_connections=1)
+    stream = reader.stream("t")
+    with database.connect(autocommit=False) as other:
+        other.execute(statement.encode())
+        found: list[Any] = []
+        waiting = threading.Thread(target=lambda: found.append(collect(reader, stream)))
+        waiting.start()
+        wait_until(database, "exists (select from pg_locks where not granted)")
+        other.commit() if finish == "commit" else other.rollback()
+    waiting.join(30)
+    assert len(found[0]) == (left if finish == "commit" else 100)
+
+
+def collect(reader: Any, stream: Any) -> list[int]:
+    from source_postgres.reading import read
+
+    return drain(iter(read(reader.config, stream)))
+
+
+def test_a_view_of_a_table_that_is_rewritten_meanwhile(database: Database, reader_of: Make) -> None:
+    """The lock of a view's table comes after the snapshot; the snapshot is taken anew then."""
+    database.execute("create table t (id int); insert into t select generate_series(1, 100); create view w as table t")
+    reader = reader_of(database)
+    stream = reader.stream("w")
+    with database.connect(autocommit=False) as other:
+        other.execute("truncate t; insert into t select generate_series(1, 7)")
+        found: list[Any] = []
+        waiting = threading.Thread(target=lambda: found.append(collect(reader, stream)))
+        waiting.start()
+        wait_until(database, "exists (select from pg_locks where not granted)")
+        other.commit()
+    waiting.join(30)
+    assert found == [list(range(1, 8))]
+
+
+def test_a_column_changes_between_discover_and_read(
+    database: Database, reader_of: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    database.execute("create table t (id int, v int, gone int); insert into t values (1, 2, 3)")
+    reader = reader_of(database)
+    stream = reader.stream("t")
+    database.execute("alter table t alter column v type text using 'two', drop column gone, add column fresh int default 4")
+    from source_postgres.reading import read
+
+    with caplog.at_level(logging.INFO):
+        lines = [item.data for item in read(reader.config, stream) if isinstance(item, Records) and item.count]
+    assert b'"data":{"id":1,"v":"two","fresh":4}' in lines[0]
+    assert "lost columns that the catalog names; they are left out: gone" in caplog.text
+    assert "columns that the catalog does not name; they are read as well: fresh" in caplog.text
+    stream = reader.stream("t")
+    database.execute("drop table t")
+    with pytest.raises(TransientError, match=r"gone.*public\.t"):
+        list(read(reader.config, stream))
+
+
+def test_nothing_to_read(any_database: Database, reader_of: Make) -> None:
+    any_database.execute("create table t (id int); create table p (id int) partition by range (id)")
+    reader = reader_of(any_database)
+    assert reader.read("t").rows == []
+    assert reader.read("p").rows == []
+
+
+# Partitions and inheritance
+
+
+@pytest.fixture
+def partitioned(any_database: Database) -> Database:
+    any_database.execute(
+        """
+        create table p (id int, pad text) partition by range (id);
+        create table p_a partition of p for values from (0) to (1000);
+        create table p_b (pad text, dropped int, id int); alter table p_b drop column dropped;
+        alter table p attach partition p_b for values from (1000) to (2000);
+        create table p_c partition of p for values from (2000) to (9000) partition by range (id);
+        create table p_c_1 partition of p_c for values from (2000) to (3000);
+        create table p_rest partition of p default;
+        insert into p select g, repeat('x', 100) from generate_series(1, 2999) g;
+        insert into p values (null, 'no id');
+        """
+    )
+    return any_database
+
+
+@pytest.mark.parametrize("number", [1, 3])
+@pytest.mark.usefixtures("small_ranges")
+def test_partitions(partitioned: Database, reader_of: Make, number: int) -> None:
+    result = reader_of(partitioned, max_db_connections=number).read("p")
+    assert result.column("id") == [*range(1, 3000), None]
+
+
+def test_partitions_of_which_the_role_may_read_some(partitioned: Database, reader_of: Make) -> None:
+    """Through the parent it may read all of them."""
+    partitioned.execute("create role parent_only login; grant select on p, p_a to parent_only")
+    try:
+        reader = reader_of(partitioned, username="parent_only")
+        assert reader.read("p").column("id") == [*range(1, 3000), None]
+        reader.close()
+    finally:
+        partitioned.execute("drop owned by parent_only; drop role parent_only")
+
+
+@pytest.mark.parametrize("where", ["p", "p_a"])
+def test_row_security_of_partitions(partitioned: Database, reader_of: Make, where: str) -> None:
+    """That of the parent counts for what is read through it, that of a partition does not."""
+    partitioned.execute(
+        f"create role guarded login; grant select on p, p_a, p_b, p_c, p_c_1, p_rest to guarded;"
+        f"alter table {where} enable row level security; create policy seen on {where} using (id < 10)"
+    )
+    try:
+        reader = reader_of(partitioned, username="guarded", max_db_connections=2)
+        expected = list(range(1, 10)) if where == "p" else [*range(1, 3000), None]
+        assert reader.read("p").column("id") == expected
+        first = reader.read("p", cursor="id")
+        assert first.column("id") == expected
+        assert reader.read("p", cursor="id", state=first.states[-1]).rows == []
+        reader.close()
+    finally:
+        partitioned.execute("drop owned by guarded; drop role guarded")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["create table p_d partition of p for values from (9000) to (9999)", "alter table p detach partition p_b"],
+)
+def test_a_partition_comes_or_goes_meanwhile(partitioned: Database, reader_of: Make, statement: str) -> None:
+    """It has to wait, since it locks a partition that we hold."""
+    reader = reader_of(partitioned, max_db_connections=1)
+    items = reader.start("p", cursor="id")
+    records = [next(item for item in items if isinstance(item, Records))]
+    changer = threading.Thread(target=partitioned.execute, args=(statement,))
+    changer.start()
+    wait_until(partitioned, "exists (select from pg_locks where not granted)")
+    records += [item for item in items if isinstance(item, Records)]
+    assert sum(item.count for item in records) == 3000
+    changer.join(30)
+    assert not changer.is_alive()
+
+
+@pytest.mark.usefixtures("small_ranges")
+def test_inheritance(any_database: Database, reader_of: Make) -> None:
+    any_database.execute(
+        """
+        create table a (id int); create table b (extra int) inherits (a); create table c () inherits (b);
+        insert into a values (1); insert into b values (2, 2); insert into c values (3, 3);
+        """
+    )
+    reader = reader_of(any_database)
+    assert reader.read("a").column("id") == [1, 2, 3]
+    assert reader.read("b").column("id") == [2, 3]
+    first = reader.read("a", cursor="id")
+    assert first.column("id") == [1, 2, 3]
+    any_database.execute("insert into c values (0, 0)")
+    assert reader.read("a", cursor="id", state=first.states[-1]).column("id") == [0]
+
+
+# Roles
+
+
+def test_a_role_with_grants_on_columns(any_database: Database, reader_of: Make) -> None:
+    fill(any_database, 100)
+    any_database.execute("create role narrow login; grant select (id) on t to narrow")
+    try:
+        reader = reader_of(any_database, username="narrow")
+        assert reader.read("t").rows[0].keys() == {"id"}
+        first = reader.read("t", cursor="id")
+        assert first.column("id") == list(range(1, 101))
+        assert reader.read("t", cursor="id", state=first.states[-1]).column("id") == [100]
+        with pytest.raises(ConfigError, match=r"public\.t has no cursor"):
+            reader.read("t", state=None)
+        reader.close()
+    finally:
+        any_database.execute("drop owned by narrow; drop role narrow")
+
+
+@pytest.mark.usefixtures("small_ranges")
+def test_row_security(any_database: Database, reader_of: Make) -> None:
+    fill(any_database, 3000)
+    any_database.execute(
+        "create role guarded login; grant select on t to guarded; alter table t enable row level security;"
+        "create policy seen on t using (id <= 10)"
+    )
+    try:
+        reader = reader_of(any_database, username="guarded")
+        assert reader.read("t").column("id") == list(range(1, 11))
+        assert reader.read("t", cursor="id").column("id") == list(range(1, 11))
+        assert reader.read("t", state=None).column("id") == list(range(1, 11))
+        reader.close()
+    finally:
+        any_database.execute("drop owned by guarded; drop role guarded")
+
+
+HARD = {
+    "timezone": "Asia/Seoul",
+    "datestyle": "german",
+    "intervalstyle": "sql_standard",
+    "bytea_output": "escape",
+    "extra_float_digits": "-15",
+    "search_path": "nowhere",
+    "quote_all_identifiers": "on",
+    "standard_conforming_strings": "off",
+    "statement_timeout": "400ms",
+    "idle_in_transaction_session_timeout": "400ms",
+    "lock_timeout": "1ms",
+    "transaction_timeout": "400ms",
+    "idle_session_timeout": "400ms",
+    "default_transaction_isolation": "serializable",
+    "default_transaction_read_only": "off",
+}
+
+
+@pytest.mark.usefixtures("small_ranges")
+def test_settings_of_the_role_change_nothing(any_database: Database, reader_of: Make) -> None:
+    version = any_database.execute("select current_setting('server_version_num')::int")[0][0]
+    any_database.execute(
+        """
+        create type mood as enum ('it''s \\ fine'); create table t (id int primary key, at timestamptz, d date, i interval,
+            b bytea, f float8, ranged tstzrange, dates daterange, moods mood[], class regclass, ii interval[]);
+        insert into t select g, '2024-05-05 22:08:09.123456+00', '2024-05-05', '1 day -02:00', '\\xdeadbeef', 0.1 + 0.2,
+            '[2024-05-05 22:08:09+00,)', '[2024-05-05,2024-05-06)', array['it''s \\ fine'::mood], 't'::regclass,
+            array['1 day -02:00'::interval] from generate_series(1, 4000) g;
+        """
+    )
+    plain = reader_of(any_database).read("t", cursor="at")
+    any_database.execute("create role hard login; grant select on t to hard")
+    for key, value in HARD.items():
+        if (key != "transaction_timeout" or version >= 170000) and (key != "quote_all_identifiers" or version >= 90000):
+            any_database.execute(f"alter role hard set {key} = '{value}'")
+    try:
+        reader = reader_of(any_database, username="hard", max_db_connections=2)
+        items = reader.start("t")
+        seen = first_rows(items)
+        time.sleep(1.5)  # Longer than every timeout of the role, with a transaction open on each connection.
+        assert sorted(seen + drain(items)) == list(range(1, 4001))
+        hard = reader.read("t", cursor="at")
+        assert hard.rows[0] | {"id": 0} == plain.rows[0] | {"id": 0}
+        assert hard.states[-1]["cursor"] == plain.states[-1]["cursor"] == "2024-05-05 22:08:09.123456+00"
+        assert reader.read("t", cursor="at", state=hard.states[-1]).rows == []
+        reader.close()
+    finally:
+        any_database.execute("drop owned by hard; drop role hard")
+
+
+# The reader
+
+
+@pytest.mark.usefixtures("small_ranges")
+def test_a_reader_that_stops_fills_the_queue_only(database: Database, reader_of: Make) -> None:
+    fill(database, 30_000)
+    reader = reader_of(database, max_db_connections=2)
+    items = reader.start("t")
+    seen = first_rows(items)
+    held = -1
+    frame: dict[str, Any] = {}
+    inner: Any = items
+    while inner is not None:
+        frame = inner.gi_frame.f_locals
+        inner = inner.gi_yieldfrom
+        if "fan" in frame:
+            break
+    fan = frame["fan"]
+    deadline = time.monotonic() + 10
+    while held != fan._held and time.monotonic() < deadline:
+        held = fan._held
+        time.sleep(0.5)
+    assert 0 < held <= ROOM
+    assert sorted(seen + drain(items)) == list(range(1, 30_001))
+
+
+@pytest.mark.parametrize("number", [1, 3])
+@pytest.mark.usefixtures("small_ranges")
+def test_a_reader_that_leaves(database: Database, reader_of: Make, number: int) -> None:
+    """The threads end, the server's queries end, the locks are gone."""
+    fill(database, 20_000)
+    reader = reader_of(database, max_db_connections=number)
+    items = reader.start("t")
+    first_rows(items)
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith("reader-")]
+    assert threads
+    items.close()
+    assert not any(thread.is_alive() for thread in threads)
+    mine = "select from pg_stat_activity where application_name = 'source-postgres' and datname = current_database()"
+    wait_until(database, f"not exists ({mine} and state <> 'idle')")
+    assert connections(reader.config)._taken == 0
+    assert reader.read("t").column("id") == list(range(1, 20_001))
+
+
+def wait_until(database: Database, condition: str) -> None:
+    """Until the server says so; the test fails where that takes too long."""
+    deadline = time.monotonic() + 20
+    while not database.execute(f"select {condition}")[0][0]:
+        assert time.monotonic() < deadline, condition
+        time.sleep(0.02)
