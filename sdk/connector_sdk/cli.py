@@ -9,8 +9,9 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO, cast
 
 from connector_sdk import config as configs
 from connector_sdk import logs, protocol
@@ -18,6 +19,7 @@ from connector_sdk.catalog import parse_catalog
 from connector_sdk.destination import Destination, write
 from connector_sdk.errors import ConfigError, ConnectorError
 from connector_sdk.logs import log
+from connector_sdk.mask import Mask
 from connector_sdk.output import Interrupted, Output, ReaderGone
 from connector_sdk.source import Source, read, tell
 from connector_sdk.state import parse_input_state
@@ -37,6 +39,7 @@ def run(connector: Connector, arguments: Sequence[str] | None = None) -> NoRetur
     asked = _parser(connector, name).parse_args(arguments)
     output = Output(_claim_stdout())
     logs.start(output)
+    sys.stdout = sys.stderr = cast(TextIO, _Masked(sys.stderr, output.mask))
     _listen(output)
     code = _guarded(lambda: _surrounded(connector, asked, output), connector, output)
     _leave(code, output)
@@ -60,8 +63,21 @@ def _claim_stdout() -> int:
     sys.stdout.flush()
     ours = os.dup(1)
     os.dup2(2, 1)
-    sys.stdout = sys.stderr
     return ours
+
+
+class _Masked:
+    """The standard error for whoever prints, masked as all else that is not data."""
+
+    def __init__(self, stream: TextIO, mask: Mask) -> None:
+        self._stream = stream
+        self._mask = mask
+
+    def write(self, text: str) -> int:
+        return self._stream.write(self._mask(text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _surrounded(connector: Connector, asked: argparse.Namespace, output: Output) -> int:
@@ -153,10 +169,13 @@ def _write(connector: Destination, asked: argparse.Namespace, output: Output) ->
 
 def _config(connector: Connector, asked: argparse.Namespace, output: Output) -> Any:
     raw = configs.load(asked.config)
-    output.mask.learn(configs.secrets(connector.config, raw))
+    output.secrets_of = partial(configs.secrets, connector.config)
+    output.mask.learn(output.secrets_of(raw))
     for sentence in configs.unknown_keys(connector.config, raw):
         log.warning("%s", sentence)
-    return configs.parse(connector.config, raw)
+    config = configs.parse(connector.config, raw)
+    output.mask.learn(configs.parsed_secrets(config))
+    return config
 
 
 def _bytes(path: str, what: str) -> bytes:

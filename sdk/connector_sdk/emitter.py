@@ -39,7 +39,7 @@ class Emitter:
             case Estimate():
                 self._output.message(protocol.estimate_line(self.stream, item))
             case ConfigUpdate():
-                self._output.message(protocol.control_line(item.config))
+                self._output.control(item.config)
             case Row():
                 self._row(item.data, item)
             case _:

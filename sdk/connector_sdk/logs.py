@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 import traceback
 
 from connector_sdk.output import Output, ReaderGone
@@ -32,13 +33,21 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         stack = "".join(traceback.format_exception(*record.exc_info)) if record.exc_info else ""
-        message = record.getMessage()
+        message = _text(record)
         try:
             self._output.log(_name(record.levelno), message, stack)
         except ReaderGone:
             return  # Whoever writes data meets this too, and ends the run.
         if self._person:
             print(f"{_name(record.levelno).lower():5} {self._output.mask(message)}", file=sys.stderr)
+
+
+def _text(record: logging.LogRecord) -> str:
+    """The message; a call that does not fit its own text is no reason to end a run."""
+    try:
+        return record.getMessage()
+    except Exception:
+        return f"{record.msg} {record.args}"
 
 
 def _name(level: int) -> str:
@@ -53,3 +62,10 @@ def start(output: Output) -> None:
     root.setLevel(max(logging.WARNING, level_of(os.environ.get("LOG_LEVEL"))))
     log.setLevel(level_of(os.environ.get("LOG_LEVEL")))
     logging.captureWarnings(True)
+    threading.excepthook = _tell_thread
+
+
+def _tell_thread(failed: threading.ExceptHookArgs) -> None:
+    """A thread of a connector that fails says so here and not, unmasked, on the standard error."""
+    if failed.exc_value is not None:
+        log.error("A thread failed: %s", failed.exc_value, exc_info=failed.exc_value)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from urllib.parse import quote, quote_plus
 
 SHORTEST = 4
@@ -32,6 +33,12 @@ class Mask:
 def _spellings(secret: str) -> set[str]:
     """A key of several lines may be quoted line by line, so each long line of it is a secret too."""
     parts = [secret, secret.strip(), *(line for line in secret.splitlines() if len(line) >= SHORTEST_LINE)]
-    found = {way for part in parts for way in (part, quote(part, safe=""), quote_plus(part), repr(part)[1:-1])}
-    found |= {part.replace("\n", "\\n").replace('"', '\\"') for part in parts}
-    return {text for text in found if len(text) >= SHORTEST}
+    return {text for part in parts for text in _ways(part) if len(text) >= SHORTEST}
+
+
+def _ways(text: str) -> Iterator[str]:
+    """The text itself, as a part of a URL, of a Python literal (whose quotes depend on what surrounds it), of JSON."""
+    yield text
+    yield from (quote(text, "", errors="replace"), quote(text, errors="replace"), quote_plus(text, errors="replace"))
+    yield from (repr(text)[1:-1], repr("'\"" + text)[4:-1])
+    yield from (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])

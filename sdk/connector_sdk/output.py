@@ -7,7 +7,7 @@ import os
 import select
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from connector_sdk import protocol
@@ -45,6 +45,8 @@ class Output:
 
     def __init__(self, fd: int = 1) -> None:
         self.mask = Mask()
+        self.secrets_of: Callable[[Mapping[str, Any]], Iterable[str]] = lambda config: ()
+        """The secrets of a config, for one that changes on the way."""
         self._fd = fd
         self._buffer = bytearray()
         self._lock = threading.Lock()
@@ -77,6 +79,11 @@ class Output:
     def message(self, line: bytes) -> None:
         """Any other message without free text: statuses, SPEC, CATALOG, CONTROL. It leaves at once."""
         self._guarded(self._append, line, 0)
+
+    def control(self, config: Mapping[str, Any]) -> None:
+        """A changed config, whole. Its secrets are known from here on."""
+        self.mask.learn(self.secrets_of(config))
+        self.message(protocol.control_line(config))
 
     def log(self, level: str, message: str, stack: str = "") -> None:
         self._guarded(self._append, protocol.log_line(level, self.mask(message), self.mask(stack)), 0)

@@ -278,7 +278,7 @@ class _LogReading:
                     stream, row = item
                     self._emitters[stream].emit(row)
                 elif isinstance(item, ConfigUpdate):
-                    self._output.message(protocol.control_line(item.config))
+                    self._output.control(item.config)
                 else:
                     self._checkpoint(dict(item.state))
 
