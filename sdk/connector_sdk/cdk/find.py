@@ -23,7 +23,7 @@ Factory = Callable[..., Any]
 def find(where: type | str | Path) -> Factory:
     """The function that makes the source which this class, file, module or manifest holds."""
     if isinstance(where, type):
-        return where
+        return _importable(where)
     path = Path(where)
     if path.suffix in (".py", ".yaml", ".yml") and not path.is_file():
         raise ConfigError(f"There is no file {where}.")
@@ -37,6 +37,15 @@ def find(where: type | str | Path) -> Factory:
         if error.name != str(where).split(".")[0]:
             raise
         raise ConfigError(f"There is neither a file nor a module {where}.") from None
+
+
+def _importable(cls: type) -> type:
+    """A class of the running script, as an import of its file gives it: the CDK looks for files beside modules."""
+    script = getattr(sys.modules["__main__"], "__file__", None)
+    if cls.__module__ != "__main__" or script is None:
+        return cls
+    found: type = getattr(_import_file(Path(script).resolve()), cls.__name__)
+    return found
 
 
 def _import_file(path: Path) -> ModuleType:

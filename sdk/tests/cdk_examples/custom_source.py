@@ -20,3 +20,9 @@ class CustomSource(AbstractSource):  # no spec file: the form is empty; nulls of
 
     def streams(self, config):
         return [CustomStream()]
+
+
+if __name__ == "__main__":
+    from connector_sdk import cdk
+
+    cdk.main(CustomSource)
