@@ -1,11 +1,15 @@
 //! What runs once per row, in Rust. Each part has a twin in Python that says what is meant, runs where this module is
 //! not to be had, and judges it in tests.
 
+mod copy;
 mod json;
 mod pipe;
+mod values;
 
 #[pyo3::pymodule]
 mod connector_native {
+    #[pymodule_export]
+    use crate::copy::CopyDecoder;
     #[pymodule_export]
     use crate::pipe::LineReader;
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from .twins import NATIVE, WHY_NOT, pieces, read_both
@@ -109,6 +109,7 @@ LINES = st.one_of(
 @example([b'{"type":"RECORD","record":{"stream":"s","data":{}}}', b"", b"x"], b"\n", True, [])
 @example([b'{"type":"RECORD","record":{"stream":5}} x'], b"\n", True, [])
 @example([b"[1,"], b"\n", True, [])
+@settings(deadline=None)
 def test_any_lines(lines: list[bytes], end: bytes, ended: bool, cuts: list[int]) -> None:
     text = end.join(lines) + (end if ended else b"")
     python, native = read_both(pieces(text, cuts))
@@ -116,6 +117,7 @@ def test_any_lines(lines: list[bytes], end: bytes, ended: bool, cuts: list[int])
 
 
 @given(_whole_record(), st.integers(0), st.binary(min_size=1, max_size=2), st.booleans())
+@settings(deadline=None)
 def test_any_damage(line: bytes, place: int, other: bytes, longer: bool) -> None:
     place %= len(line)
     damaged = line[:place] + other + line[place + (0 if longer else len(other)) :]
@@ -126,7 +128,7 @@ def test_any_damage(line: bytes, place: int, other: bytes, longer: bool) -> None
 SAMPLE = "\n".join(
     [
         '{"type":"RECORD","record":{"stream":"s","emitted_at":1,"data":{"a":"é\\n\\"","b":[{},[1e3]]}}}',
-        ' {"record" : {"data" : {"a":{"b":"\\ud83d\\ude00"}} , "stream" : "\\u0073", "meta":{"a":[]}},"type":"RECORD"}\r',
+        ' {"record" : {"data" : {"a":{"b":"\\ud83d\\ude00"}} , "stream" : "\\u0073", "meta":{}},"type":"RECORD"}\r',
         "",
         '{"type":"STATE","state":{"type":"STREAM","id":1}}',
         '{"type":"RECORD","record":{"stream":"s","namespace":"n","emitted_at":1.5,"data":{}}}',

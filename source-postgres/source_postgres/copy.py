@@ -9,9 +9,9 @@ from typing import Protocol
 import psycopg
 from psycopg import pq
 
-from connector_sdk import ConfiguredStream
+from connector_sdk import ConfiguredStream, native
 from source_postgres.connect import Connection
-from source_postgres.decode import Decoder
+from source_postgres.decode import BLOCK, CopyError, Decoder
 from source_postgres.types import Column
 
 TICK = 200
@@ -32,8 +32,12 @@ class Decodes(Protocol):
 
 
 def make_decoder(columns: Sequence[Column], stream: ConfiguredStream, hidden: int = 0) -> Decodes:
-    """The decoder for these columns. The only place where one is chosen."""
-    return Decoder(columns, stream.envelope, hidden)
+    """The decoder for these columns: the native one where it is to be had. The only place where one is chosen."""
+    module = native.module()
+    if module is None:
+        return Decoder(columns, stream.envelope, hidden)
+    decoder: Decodes = module.CopyDecoder(columns, stream.envelope, hidden, BLOCK, CopyError)
+    return decoder
 
 
 def copy(

@@ -406,9 +406,10 @@ def _array(decode: Decode) -> Decode:
     def array(raw: memoryview) -> bytes:
         front = _Front(raw)
         dimensions, _, _ = front.int4(), front.int4(), front.int4()
-        lengths = [(front.int4(), front.int4())[0] for _ in range(_within(dimensions, 6))]
+        most = len(raw) // 4
+        lengths = [(_within(front.int4(), most), front.int4())[0] for _ in range(_within(dimensions, 6))]
         size = math.prod(lengths) if lengths else 0
-        parts = [front.value(decode) for _ in range(_within(size, len(raw) // 4))]
+        parts = [front.value(decode) for _ in range(_within(size, most))]
         front.end()
         for length in reversed(lengths[1:] if parts else []):
             parts = [_list(parts[start : start + length]) for start in range(0, len(parts), length)]
@@ -446,14 +447,14 @@ def _pair(key: bytes, value: bytes) -> bytes:
 
 
 def _hstore(raw: memoryview) -> bytes:
-    """The number of pairs, then keys and values, in hstore's own order."""
+    """The number of pairs, then keys and values, in hstore's own order. A key that is lost takes all with it."""
     front = _Front(raw)
-    parts = []
+    keys, parts = [], []
     for _ in range(_within(front.int4(), len(raw) // 8)):
-        key = front.take(front.int4())
-        parts.append(_pair(_text(key), front.value(_text)))
+        keys.append(_text(front.take(front.int4())))
+        parts.append(_pair(keys[-1], front.value(_text)))
     front.end()
-    return _join(b"{%s}", parts)
+    return LOST if LOST in keys else _join(b"{%s}", parts)
 
 
 DECODERS: dict[str, Decode] = {
