@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from connector_sdk import Config, Secret
 
+PATH_VARIABLES = frozenset("NAMESPACE STREAM_NAME YEAR MONTH DAY HOUR MINUTE SECOND MILLISECOND EPOCH UUID".split())
+"""What `${…}` may name in the path options; `paths` gives their values."""
 HIDDEN: dict[str, Any] = {"airbyte_hidden": True}
 Flattening = Literal["No flattening", "Root level flattening"]
 
@@ -190,6 +192,8 @@ Encryption = Annotated[BucketEncryption | Aes256 | Kms, Field(discriminator="typ
 
 class S3Config(Config):
     """Where the files go, what they hold and what they are called."""
+
+    own_variables = PATH_VARIABLES
 
     access_key_id: Secret | None = Field(
         default=None,

@@ -60,8 +60,13 @@ def _listen(output: Output) -> None:
 
 def _claim_stdout() -> int:
     """Keep the standard output for messages: what anybody else prints goes to the standard error."""
-    sys.stdout.flush()
-    ours = os.dup(1)
+    if sys.stderr is None:  # It was closed: nothing else may come to stand under its number.
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    try:
+        ours = os.dup(1)
+    except OSError:
+        print("error: the standard output is closed, and messages have nowhere to go", file=sys.stderr, flush=True)
+        os._exit(FAILED)
     os.dup2(2, 1)
     return ours
 
@@ -168,7 +173,7 @@ def _write(connector: Destination, asked: argparse.Namespace, output: Output) ->
 
 
 def _config(connector: Connector, asked: argparse.Namespace, output: Output) -> Any:
-    raw = configs.load(asked.config)
+    raw = configs.load(asked.config, connector.config.own_variables)
     output.secrets_of = partial(configs.secrets, connector.config)
     output.mask.learn(output.secrets_of(raw))
     for sentence in configs.unknown_keys(connector.config, raw):
@@ -182,12 +187,21 @@ def _bytes(path: str, what: str) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
-        raise ConfigError(f"The {what} file {path} cannot be read: {error.strerror}.") from None
+        raise _unreadable(what, path, error) from None
+
+
+def _unreadable(what: str, path: str | None, error: OSError) -> ConfigError:
+    return ConfigError(f"The {what} file {path} cannot be read: {error.strerror}.")
 
 
 def _state_bytes(path: str | None) -> bytes:
-    """An absent state file starts anew, as an empty one does."""
-    return _bytes(path, "state") if path and os.path.exists(path) else b""
+    """An absent state file starts anew, as an empty one does; one that cannot be read does not."""
+    try:
+        return Path(path).read_bytes() if path else b""
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise _unreadable("state", path, error) from None
 
 
 # Arguments

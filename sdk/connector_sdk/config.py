@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
@@ -25,6 +25,8 @@ class Config(BaseModel):
     """The base of a connector's config. The order of fields is their order in the form; unknown keys are told."""
 
     model_config = ConfigDict(extra="ignore", populate_by_name=True, hide_input_in_errors=True)
+    own_variables: ClassVar[Collection[str]] = ()
+    """Names that mean something to the connector in `${NAME}`: they are no references to the environment."""
     ready_form: ClassVar[Mapping[str, Any] | None] = None
     """A form that was made elsewhere, for a source written for another SDK: it is shown as it is."""
 
@@ -35,10 +37,10 @@ C = TypeVar("C", bound=Config)
 # Loading
 
 
-def load(path: str) -> dict[str, Any]:
+def load(path: str, own: Collection[str] = ()) -> dict[str, Any]:
     """Read a config file, JSON or YAML, and put `${NAME}` references to the environment in place.
 
-    `$${NAME}` stands for the text `${NAME}` itself.
+    `$${NAME}` stands for the text `${NAME}` itself, and so does `${NAME}` where it is one of the connector's `own`.
     """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
@@ -49,7 +51,7 @@ def load(path: str) -> dict[str, Any]:
     found = _parse(text, path)
     if not isinstance(found, dict):
         raise ConfigError(f'The config file {path} must hold an object of options, such as {{"host": "…"}}.')
-    return {str(key): _expand(value, str(key)) for key, value in found.items()}
+    return {str(key): _expand(value, str(key), own) for key, value in found.items()}
 
 
 def _parse(text: str, path: str) -> Any:
@@ -88,20 +90,22 @@ def _without_dates(loader: Any) -> Any:
 _reference = re.compile(r"\$(\$?)\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
-def _expand(value: Any, where: str) -> Any:
+def _expand(value: Any, where: str, own: Collection[str]) -> Any:
     if isinstance(value, str):
-        return _reference.sub(lambda match: _look_up(match, where), value)
+        return _reference.sub(lambda match: _look_up(match, where, own), value)
     if isinstance(value, dict):
-        return {str(key): _expand(inner, f"{where}.{key}") for key, inner in value.items()}
+        return {str(key): _expand(inner, f"{where}.{key}", own) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_expand(inner, f"{where}.{number}") for number, inner in enumerate(value)]
+        return [_expand(inner, f"{where}.{number}", own) for number, inner in enumerate(value)]
     return value
 
 
-def _look_up(match: re.Match[str], where: str) -> str:
+def _look_up(match: re.Match[str], where: str, own: Collection[str]) -> str:
     escaped, name = match.groups()
     if escaped:
         return match[0][1:]
+    if name in own:
+        return match[0]
     if name not in os.environ:
         raise ConfigError(
             f"The environment variable {name} is not set ({where} refers to it). "

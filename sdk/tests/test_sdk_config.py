@@ -476,3 +476,11 @@ def test_any_secret_is_found(values: list[str]) -> None:
         "tokens": [values[3]],
     }
     assert set(values) <= configs.secrets(Full, raw)
+
+
+def test_variables_of_the_connector_itself_are_no_references(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text('{"path": "${NAMESPACE}/${YEAR}", "list": ["$${YEAR}"]}')
+    assert configs.load(str(path), {"NAMESPACE", "YEAR"}) == {"path": "${NAMESPACE}/${YEAR}", "list": ["${YEAR}"]}
+    with pytest.raises(ConfigError, match="YEAR is not set"):
+        configs.load(str(path), {"NAMESPACE"})
