@@ -1,0 +1,3 @@
+from airpipe.cli import main
+
+main()

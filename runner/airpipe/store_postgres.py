@@ -1,0 +1,121 @@
+"""State in a PostgreSQL database. The lock is an advisory lock of a connection that the connectors' guards hold, too."""
+
+from __future__ import annotations
+
+import json
+import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airpipe.errors import ConfigProblem, TransientProblem
+from airpipe.statestore import PATIENCE, Lock, Store, busy
+
+if TYPE_CHECKING:
+    import psycopg
+
+T = TypeVar("T")
+_TABLES = """
+create table if not exists airpipe_state (pipeline text, key text, value text not null, primary key (pipeline, key));
+create table if not exists airpipe_runs (pipeline text, run bigint, value text not null, primary key (pipeline, run));
+"""
+_CLASS = zlib.crc32(b"airpipe") - (1 << 31)
+
+
+class PostgresStore(Store):
+    def __init__(self, address: str) -> None:
+        try:
+            import psycopg
+        except ImportError:
+            raise ConfigProblem("state in PostgreSQL needs psycopg: pip install 'airpipe[postgres]'") from None
+        self._psycopg = psycopg
+        self._address = address
+        self._connection = self._connect()
+        self._do(lambda connection: self._create(connection))
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        try:
+            return self._psycopg.connect(self._address, autocommit=True, connect_timeout=10, application_name="airpipe")
+        except self._psycopg.Error as error:
+            text = str(error).strip().splitlines()[-1] if str(error).strip() else "no answer"
+            raise ConfigProblem(f"the database of state cannot be reached: {text}") from None
+
+    def _create(self, connection: psycopg.Connection[Any]) -> None:
+        if connection.execute("select to_regclass('airpipe_runs')").fetchone() == (None,):
+            with connection.transaction():
+                connection.execute("select pg_advisory_xact_lock(%s, 0)", [_CLASS])
+                connection.execute(_TABLES)
+
+    def _do(self, work: Callable[[psycopg.Connection[Any]], T]) -> T:
+        """Do it, once more on a new connection where the old one is broken."""
+        try:
+            return work(self._connection)
+        except self._psycopg.OperationalError:
+            if not self._connection.broken:
+                raise
+        try:
+            self._connection = self._connect()
+            return work(self._connection)
+        except (ConfigProblem, self._psycopg.Error) as error:
+            raise TransientProblem(f"The state cannot be saved: {str(error).strip()}") from None
+
+    def load(self, pipeline: str) -> dict[str, str]:
+        sql = "select key, value from airpipe_state where pipeline = %s"
+        return self._do(lambda connection: dict(connection.execute(sql, [pipeline]).fetchall()))
+
+    def save(self, pipeline: str, changes: Mapping[str, str | None]) -> None:
+        def work(connection: psycopg.Connection[Any]) -> None:
+            with connection.transaction():
+                for key, value in changes.items():
+                    if value is None:
+                        connection.execute(
+                            "delete from airpipe_state where pipeline = %s and key = %s", [pipeline, key]
+                        )
+                    else:
+                        connection.execute(
+                            "insert into airpipe_state values (%s, %s, %s) "
+                            "on conflict (pipeline, key) do update set value = excluded.value",
+                            [pipeline, key, value],
+                        )
+
+        self._do(work)
+
+    def runs(self, pipeline: str, limit: int = 20) -> list[dict[str, Any]]:
+        sql = "select value from airpipe_runs where pipeline = %s order by run desc limit %s"
+        rows = self._do(lambda connection: connection.execute(sql, [pipeline, limit]).fetchall())
+        return [json.loads(value) for (value,) in rows]
+
+    def put_run(self, pipeline: str, run: Mapping[str, Any]) -> None:
+        sql = (
+            "insert into airpipe_runs values (%s, %s, %s) "
+            "on conflict (pipeline, run) do update set value = excluded.value"
+        )
+        self._do(lambda connection: connection.execute(sql, [pipeline, run["run"], json.dumps(run)]))
+
+    @contextmanager
+    def lock(self, pipeline: str) -> Iterator[Lock]:
+        with self._connect() as connection:
+            number = zlib.crc32(pipeline.encode()) - (1 << 31)
+            deadline = time.monotonic() + PATIENCE
+            while connection.execute("select pg_try_advisory_lock(%s, %s)", [_CLASS, number]).fetchone() != (True,):
+                if time.monotonic() > deadline:
+                    raise busy(pipeline)
+                time.sleep(0.2)
+            yield _Held(connection)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class _Held(Lock):
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._connection = connection
+        self.held = (connection.fileno(),)
+
+    def check(self) -> None:
+        """The server lets the lock go with the connection."""
+        try:
+            self._connection.execute("select 1")
+        except Exception:
+            raise TransientProblem("The connection that holds the pipeline's lock is lost.") from None
