@@ -60,13 +60,14 @@ def _listen(output: Output) -> None:
 
 def _claim_stdout() -> int:
     """Keep the standard output for messages: what anybody else prints goes to the standard error."""
-    if sys.stderr is None:  # It was closed: nothing else may come to stand under its number.
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     try:
-        ours = os.dup(1)
+        os.fstat(1)
     except OSError:
         print("error: the standard output is closed, and messages have nowhere to go", file=sys.stderr, flush=True)
         os._exit(FAILED)
+    if sys.stderr is None:  # It was closed: nothing else may come to stand under its number.
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    ours = os.dup(1)
     os.dup2(2, 1)
     return ours
 

@@ -112,7 +112,8 @@ class Output:
 
         Output that nobody takes within `seconds` is given up.
         """
-        self._deadline = time.monotonic() + seconds
+        if self._deadline is None:  # A second signal gives no new time.
+            self._deadline = time.monotonic() + seconds
         if self._busy:
             self._signal = signal
         else:
