@@ -15,7 +15,8 @@ __all__ = ["destination", "main"]
 
 
 def limits(config: S3Config) -> Limits:
-    return Limits(commit_seconds=config.file_max_seconds, lanes=4)
+    """One lane: parts travel in threads of their own, and a thousand open files would double the memory of two lanes."""
+    return Limits(commit_seconds=config.file_max_seconds)
 
 
 def check(config: S3Config) -> None:

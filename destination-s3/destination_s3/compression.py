@@ -50,7 +50,7 @@ def compressor(kind: str) -> Compressor:
     if kind == "GZIP":
         from isal import isal_zlib
 
-        return _Held(isal_zlib.compressobj(GZIP_LEVEL, wbits=31), 400_000)
+        return _Held(isal_zlib.compressobj(GZIP_LEVEL, wbits=31), 200_000)
     if kind == "ZSTD":
         return _Held(_zstd(), 2_000_000)
     return Plain()
