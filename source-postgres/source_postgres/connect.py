@@ -24,6 +24,8 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 CONNECT_SECONDS = 30
 OLDEST = 120000
 CLOSE_SECONDS = 2.0
+NEAR = ("/", "@", "localhost", "127.", "::1")
+"""How names of this machine begin."""
 
 
 class Connections:
@@ -105,7 +107,10 @@ class Connections:
         from source_postgres.tunnel import Forward
 
         with self._lock:
-            if self._tunnel is None or not self._tunnel.alive:
+            if self._tunnel is not None and not self._tunnel.alive:
+                self._tunnel.close()
+                self._tunnel = None
+            if self._tunnel is None:
                 self._tunnel = Forward(tunnel, self.config.host, self.config.port)
             return {"hostaddr": "127.0.0.1", "port": self._tunnel.port}
 
@@ -155,7 +160,7 @@ def _judge(connection: Connection, config: PostgresConfig) -> None:
         connection.close()
         raise ConfigError(f"The server is PostgreSQL {version}; version 12 is the oldest that can be read.")
     info = connection.pgconn
-    far = config.host not in ("localhost", "127.0.0.1", "::1") and not config.host.startswith(("/", "@"))
+    far = not config.host.startswith(NEAR)
     if not far or not isinstance(config.tunnel_method, NoTunnel):
         return
     if not info.ssl_in_use:

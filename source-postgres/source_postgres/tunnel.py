@@ -27,6 +27,7 @@ class Forward:
         self._thread = threading.Thread(target=self._loop.run_forever, name="ssh-tunnel", daemon=True)
         self._thread.start()
         self._ssh: asyncssh.SSHClientConnection | None = None
+        self._listener: asyncssh.SSHListener | None = None
         try:
             self.port = self._run(self._open(way, host, port))
         except BaseException as error:
@@ -41,8 +42,7 @@ class Forward:
         """End the tunnel and all that goes through it. May be called twice."""
         if self._loop.is_closed():
             return
-        if self._ssh is not None:
-            self._loop.call_soon_threadsafe(self._ssh.abort)
+        self._run(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -67,8 +67,20 @@ class Forward:
             _tell_key(self._ssh, way.tunnel_host)
         _, writer = await self._ssh.open_connection(host, port)  # Better now than as a closed connection later.
         writer.close()
-        listener = await self._ssh.forward_local_port("127.0.0.1", 0, host, port)
-        return listener.get_port()
+        self._listener = await self._ssh.forward_local_port("127.0.0.1", 0, host, port)
+        return self._listener.get_port()
+
+    async def _end(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+            await self._listener.wait_closed()
+        if self._ssh is not None:
+            self._ssh.abort()
+            await self._ssh.wait_closed()
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
 
 
 def _login(way: KeyTunnel | PasswordTunnel) -> dict[str, Any]:
@@ -106,8 +118,11 @@ def _explained(error: BaseException, way: KeyTunnel | PasswordTunnel, database: 
         (asyncssh.HostKeyNotVerifiable, ConfigError, f"The jump host {jump} shows another key than tunnel_host_key"),
         (asyncssh.PermissionDenied, ConfigError, f"The jump host {jump} refuses the login of tunnel_user"),
         (asyncssh.ChannelOpenError, ConfigError, f"The jump host {jump} cannot reach {database}, or may not"),
-        (asyncssh.KeyEncryptionError, ConfigError, "ssh_key has a passphrase; give a key without one"),
-        (asyncssh.KeyImportError, ConfigError, "ssh_key or tunnel_host_key cannot be read: give the key's whole text"),
+        (
+            (asyncssh.KeyImportError, asyncssh.KeyEncryptionError),
+            ConfigError,
+            "ssh_key or tunnel_host_key cannot be read: give the key's whole text, without a passphrase",
+        ),
         (socket.gaierror, ConfigError, f"There is no host {way.tunnel_host}: check tunnel_host"),
         (TimeoutError, TransientError, f"The jump host {jump} does not answer"),
         (asyncio.TimeoutError, TransientError, f"The jump host {jump} does not answer"),

@@ -93,6 +93,10 @@ class Reader:
             result.take(item)
         return result
 
+    def result(self) -> Result:
+        """Somewhere to put items."""
+        return Result()
+
     def close(self) -> None:
         connections(self.config).close()
 
@@ -129,6 +133,14 @@ def any_database(request: pytest.FixtureRequest) -> Database:
     return server.create_database()
 
 
+def rest_of(process: subprocess.Popen[bytes]) -> bytes:
+    """What it still says, to its end."""
+    assert process.stdout
+    output = process.stdout.read()
+    process.wait()
+    return output
+
+
 class Command:
     """The connector as a process of its own."""
 
@@ -150,15 +162,16 @@ class Command:
     def run(self, verb: str, config: Any, catalog: Any = None, state: Any = None) -> tuple[list[dict[str, Any]], int]:
         """The messages, and the exit code."""
         process = self.start(verb, config, catalog, state)
-        output, _ = process.communicate()
-        return [json.loads(line) for line in output.splitlines()], process.returncode
+        return [json.loads(line) for line in rest_of(process).splitlines()], process.returncode
 
     def end(self) -> None:
         for process in self.processes:
             if process.poll() is None:
                 os.kill(process.pid, signal.SIGCONT)
                 process.kill()
-            process.communicate()
+            process.wait()
+            assert process.stdout
+            process.stdout.close()
 
 
 @pytest.fixture

@@ -69,7 +69,8 @@ def test_foreign_tables(database: Database, reader: Any) -> None:
         create extension postgres_fdw;
         create server here foreign data wrapper postgres_fdw
             options (host '{database.host}', port '{database.port}', dbname '{database.database}');
-        create user mapping for current_user server here options (user '{database.user}', password '{database.password}');
+        create user mapping for current_user server here
+            options (user '{database.user}', password '{database.password}');
         create table near (id int, note text);
         insert into near values (1, 'one'), (2, 'two');
         create foreign table far (id int, note text) server here options (table_name 'near');
