@@ -340,7 +340,7 @@ class Strict(Config):
     when: Annotated[str, Field(max_length=3)] = ""
     mode: Literal["x", "y"] = "x"
     level: Level = Level.LOW
-    login: Password | Key = Field(Password(password="p"), discriminator="method")  # type: ignore[arg-type]
+    login: Password | Key = Field(Password(password="p"), discriminator="method")  # type: ignore[arg-type,call-arg]
     tags: dict[str, int] = Field({})
     items: list[int] = Field([])
     checked: str = ""
@@ -484,3 +484,23 @@ def test_variables_of_the_connector_itself_are_no_references(tmp_path: Path) -> 
     assert configs.load(str(path), {"NAMESPACE", "YEAR"}) == {"path": "${NAMESPACE}/${YEAR}", "list": ["${YEAR}"]}
     with pytest.raises(ConfigError, match="YEAR is not set"):
         configs.load(str(path), {"NAMESPACE"})
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from([SECRET, f"x{SECRET}y", "a", ""]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["method", "password", "a"]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@few
+@given(st.dictionaries(st.sampled_from([*Strict.model_fields, "unknown"]), anything))
+def test_whatever_is_wrong_with_a_config_no_value_is_shown(raw: dict[str, Any]) -> None:
+    told = " ".join(configs.unknown_keys(Strict, raw))
+    try:
+        configs.parse(Strict, raw)
+    except ConfigError as error:
+        told += f"{error} {error.message} {error.internal!r} {error.__cause__!r} {error.__suppress_context__}"
+    assert SECRET not in told

@@ -132,11 +132,12 @@ def test_a_field_whose_name_is_no_text_is_told(emitted: Emitted) -> None:
 
 
 def test_a_value_that_no_one_knows_is_a_bug_that_names_the_field(read_here: Callable[..., Any], say: Any) -> None:
+    rows: list[dict[str, Any]] = [{"id": 1}, {"id": 2, "colour": object()}]
     source = Source(
         Config,
         check=lambda config: None,
         discover=lambda config: [Stream("a", {})],
-        read=lambda config, stream: iter([{"id": 1}, {"id": 2, "colour": object()}]),
+        read=lambda config, stream: iter(rows),
     )
     said = read_here(source, say.catalog("a"))
     assert said.ok is False

@@ -49,7 +49,8 @@ def test_no_namespace_is_no_key() -> None:
         protocol.estimate_line(PLAIN, Estimate(rows=1)),
         protocol.error_line("x", "system_error", stream=PLAIN),
     ):
-        assert b"namespace" not in decoded(line) and b"namespace" not in line
+        assert decoded(line)
+        assert b"namespace" not in line
     assert b'"namespace":""' in protocol.record_envelope(StreamName("", "users")).head
 
 
@@ -397,7 +398,13 @@ def test_a_configured_stream() -> None:
 
 def test_explicit_nulls_of_a_catalog_count_as_absent() -> None:
     nulls = dict.fromkeys(("cursor_field", "primary_key", "generation_id", "minimum_generation_id", "sync_id"))
-    stream = {"name": "a", "namespace": None, "json_schema": {}, "default_cursor_field": None, "is_resumable": None}
+    stream: Any = {
+        "name": "a",
+        "namespace": None,
+        "json_schema": {},
+        "default_cursor_field": None,
+        "is_resumable": None,
+    }
     assert parsed(entry(**nulls, stream=stream)) == parsed(entry())
 
 

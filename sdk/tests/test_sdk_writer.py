@@ -17,7 +17,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connector_sdk import retry
 from connector_sdk.batch import Batch, Limits
 from connector_sdk.config import Config
 from connector_sdk.destination import Destination
@@ -253,7 +252,11 @@ def test_lanes_clean_up_although_another_lane_fails_meanwhile() -> None:
 def test_lanes_block_while_too_much_is_under_way_but_take_one_task_of_any_size() -> None:
     lanes = Lanes(1, 100)
     gate, blocked, passed = threading.Event(), threading.Event(), threading.Event()
-    lanes.submit(0, 5000, gate.wait)
+
+    def wait() -> None:
+        gate.wait(30)
+
+    lanes.submit(0, 5000, wait)
 
     def submit_more() -> None:
         blocked.set()
@@ -328,7 +331,7 @@ def test_waits_double_with_jitter_and_what_was_asked_for_is_kept(monkeypatch: An
         assert backoff.wait(failures, 33.0) == 33.0
         assert backoff.wait(failures, 0.0) <= most
     slept: list[float] = []
-    monkeypatch.setattr(retry.time, "sleep", slept.append)
+    monkeypatch.setattr("connector_sdk.retry.time.sleep", slept.append)
     errors = iter([TransientError("1"), TransientError("2", retry_after=45.0), TransientError("3", retry_after=0.1)])
 
     def action() -> str:
