@@ -15,7 +15,7 @@ import click
 from airpipe.errors import AirpipeError
 
 if TYPE_CHECKING:
-    pass
+    from airpipe.pipeline import Loaded
 
 FAILED, WRONG, STOPPED = 1, 2, 130
 
@@ -95,3 +95,206 @@ def run(file: str, pipelines: tuple[str, ...], kind: str | None) -> None:
             sys.exit(STOPPED)
     if any(end.status != "succeeded" for end in ended):
         sys.exit(FAILED)
+
+
+def _one(file: str, name: str | None) -> Loaded:
+    """The pipeline of this name, or the only one of the file."""
+    from airpipe.errors import ConfigProblem
+    from airpipe.pipeline import load
+
+    found = load(file, [name] if name else [])
+    if len(found) > 1:
+        names = ", ".join(loaded.name for loaded in found)
+        raise ConfigProblem(f"{file} holds several pipelines; choose one by --pipeline: {names}")
+    return found[0]
+
+
+_pipeline = click.option("--pipeline", "name", help="Which pipeline, where the file holds several.")
+
+
+def _warn(origin: str, level: str, message: str) -> None:
+    if level.upper() in ("WARN", "WARNING", "ERROR"):
+        click.echo(f"{origin}: {message}", err=True)
+
+
+@airpipe.command()
+@_file
+@_names
+def check(file: str, pipelines: tuple[str, ...]) -> None:
+    """Check FILE: the file itself, both connections, the streams and how they would be moved."""
+    from airpipe.catalog import plan
+    from airpipe.connectors import Folder
+    from airpipe.pipeline import load
+    from airpipe.questions import Questions, programs
+    from airpipe.tables import show_plan
+
+    with _stopping() as stop:
+        for loaded in load(file, pipelines):
+            sides = programs(loaded, "source", "destination")
+            configs = {side: dict(getattr(loaded.pipeline, side).config) for side in sides}
+            with Folder() as folder:
+                questions = Questions(loaded, sides, configs, folder, stop, _warn)
+                found = plan(loaded, questions.ask(discover=True), questions.offered)
+            click.echo(f"{loaded.name}: {sides['source'].label} → {sides['destination'].label}: both are reached")
+            show_plan(found.streams)
+            for text in found.skipped:
+                click.echo(f"  skipped: {text}")
+
+
+@airpipe.command()
+@_file
+@_pipeline
+@click.option("--json", "as_json", is_flag=True, help="The catalog as the source gives it.")
+def discover(file: str, name: str | None, as_json: bool) -> None:
+    """List what the source of FILE has: streams, keys, cursors, fields."""
+    import json
+
+    from airpipe.preview import asked
+    from airpipe.tables import show_streams
+
+    with _stopping() as stop, asked(_one(file, name), stop, _warn) as (found, _, _):
+        if as_json:
+            click.echo(json.dumps(found, ensure_ascii=False, indent=1))
+        else:
+            show_streams(found)
+
+
+@airpipe.command()
+@_file
+@click.argument("stream", required=False)
+@_pipeline
+@click.option("--rows", "count", default=10, show_default=True, help="How many rows.")
+@click.option("--json", "as_json", is_flag=True, help="One row a line, as JSON.")
+def preview(file: str, stream: str | None, name: str | None, count: int, as_json: bool) -> None:
+    """Show the first rows of a STREAM of FILE. Nothing is written anywhere."""
+    import json
+
+    from airpipe import preview as previews
+    from airpipe.tables import show_rows
+
+    loaded = _one(file, name)
+    with _stopping() as stop, previews.asked(loaded, stop, _warn) as (found, folder, program):
+        plan = previews.choose(loaded, found, stream)
+        rows = previews.rows(program, folder, plan, count, stop, _warn)
+    if as_json:
+        for row in rows:
+            click.echo(json.dumps(row, ensure_ascii=False))
+    elif rows:
+        show_rows(rows, f"{plan.stream}, the first {len(rows)} rows")
+    else:
+        click.echo(f"{plan.stream} has no rows")
+
+
+@airpipe.command()
+@click.argument("file", type=click.Path(dir_okay=False), default="pipeline.yaml")
+def init(file: str) -> None:
+    """Ask a few questions and write FILE (pipeline.yaml)."""
+    from airpipe.init import write_first
+
+    with _stopping() as stop:
+        write_first(file, stop)
+
+
+@airpipe.command()
+def schema() -> None:
+    """Print the JSON Schema of the file, for editors."""
+    import json
+
+    from airpipe.pipeline import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=1))
+
+
+@airpipe.command()
+@_file
+@_pipeline
+@click.option("--limit", default=20, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One run a line, with all that is known.")
+def runs(file: str, name: str | None, limit: int, as_json: bool) -> None:
+    """Show the last runs of FILE."""
+    import json
+
+    from airpipe.statestore import open_store
+    from airpipe.tables import show_runs
+
+    loaded = _one(file, name)
+    with open_store(loaded) as store:
+        found = store.runs(loaded.name, limit)
+        for run in found[1:]:
+            run["dead"] = True
+    if as_json:
+        for run in found:
+            click.echo(json.dumps(run, ensure_ascii=False))
+    else:
+        show_runs(found)
+
+
+@airpipe.command()
+@_file
+@click.argument("run", type=int, required=False)
+@_pipeline
+def logs(file: str, run: int | None, name: str | None) -> None:
+    """Show the log of the last RUN of FILE, or of the one with this number."""
+    from airpipe.errors import ConfigProblem
+    from airpipe.logs import folder_of, numbers
+
+    loaded = _one(file, name)
+    kept = numbers(loaded.home, loaded.name)
+    if not kept or (run is not None and run not in kept):
+        there = f"; there are {kept[0]} to {kept[-1]}" if kept else ""
+        raise ConfigProblem(f"no log is kept of {f'run {run}' if run else 'any run'} of {loaded.name}{there}")
+    path = folder_of(loaded.home, loaded.name) / f"{run or kept[-1]}.log"
+    click.echo(path.read_text(encoding="utf-8"), nl=False)
+
+
+@airpipe.group()
+def state() -> None:
+    """Show, forget or set where the next run begins."""
+
+
+@state.command("show")
+@_file
+@_pipeline
+def state_show(file: str, name: str | None) -> None:
+    """Print the states, as a JSON array that `state set` takes."""
+    from airpipe.states_file import show
+
+    click.echo(show(_one(file, name)))
+
+
+@state.command("reset")
+@_file
+@_pipeline
+@click.option("--stream", "streams", multiple=True, help="Only this stream; may be given several times.")
+def state_reset(file: str, name: str | None, streams: tuple[str, ...]) -> None:
+    """Forget the states: the next run reads everything again."""
+    from airpipe.states_file import reset
+
+    for text in reset(_one(file, name), streams):
+        click.echo(f"forgotten: {text}")
+
+
+@state.command("set")
+@_file
+@_pipeline
+@click.argument("states", type=click.File("rb"), default="-")
+def state_set(file: str, name: str | None, states: Any) -> None:
+    """Take STATES (a JSON array as `state show` prints it; by default the standard input) in place of what is kept."""
+    from airpipe.states_file import replace
+
+    for text in replace(_one(file, name), states.read()):
+        click.echo(f"set: {text}")
+
+
+@airpipe.command()
+@_file
+@_names
+@click.option("--port", type=int, default=8080, show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--log", "kind", type=click.Choice(["plain", "json"]), help="How runs are shown.")
+def serve(file: str, pipelines: tuple[str, ...], port: int, host: str, kind: str | None) -> None:
+    """Run the schedules of FILE, and answer /metrics and /health."""
+    from airpipe.serve import serve as serve_file
+
+    with _stopping() as stop:
+        serve_file(file, pipelines, host, port, kind or "plain", stop)

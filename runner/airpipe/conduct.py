@@ -8,11 +8,9 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from airpipe import catalog, connectors
-from airpipe.ask import ask
+from airpipe import catalog
 from airpipe.attempt import Attempt, Limits, Outcome
 from airpipe.catalog import Plan, StreamPlan
 from airpipe.connectors import Folder, Mask, Program
@@ -20,6 +18,7 @@ from airpipe.errors import AirpipeError, Stopped, TransientProblem
 from airpipe.events import Event, Finished, Log, Planned, Progress, Retrying, Saved, Started, StreamReport
 from airpipe.logs import LEVELS, RunLog
 from airpipe.pipeline import Loaded
+from airpipe.questions import Questions, first_mask, programs
 from airpipe.saver import Saver
 from airpipe.statestore import Lock, Store, open_store
 from airpipe.streams import StreamName, Tally
@@ -34,11 +33,9 @@ Emit = Callable[[Event], None]
 def conduct(loaded: Loaded, emit: Emit, stop: threading.Event) -> Finished:
     """Run the pipeline once. Whatever happens, it ends in a Finished event, which is also returned."""
     try:
-        programs: dict[str, Program] = {
-            side: connectors.find(side, getattr(loaded.pipeline, side), loaded) for side in ("source", "destination")
-        }
+        both = programs(loaded, "source", "destination")
         with open_store(loaded) as store, store.lock(loaded.name) as lock:
-            finished = _Run(loaded, programs, store, lock, emit, stop).run()
+            finished = _Run(loaded, both, store, lock, emit, stop).run()
     except AirpipeError as error:
         finished = Finished(
             loaded.name, 0, "stopped" if isinstance(error, Stopped) else "failed", 0, 0, error=error.message
@@ -78,9 +75,7 @@ class _Run:
 
     def _first_mask(self) -> Mask:
         """Before the specs are known, names tell what is secret."""
-        pipeline = self._loaded.pipeline
-        wholes = (pipeline.source.config, pipeline.destination.config, {"state": pipeline.state})
-        return Mask(text for whole in wholes for text in connectors.secrets({}, whole))
+        return first_mask(self._loaded)
 
     def _show(self, origin: str, level: str, message: str) -> None:
         if LEVELS.get(level, 2) >= LEVELS["INFO"]:
@@ -111,9 +106,10 @@ class _Run:
             self._store, self._loaded.name, lambda streams: self._emit(Saved(self._loaded.name, streams))
         )
         configs = self._configs()
-        specs, found = self._ask_all(folder, configs)
-        offered = specs["destination"].get("supported_destination_sync_modes") or []
-        self._plan = catalog.plan(self._loaded, found, offered)
+        questions = Questions(self._loaded, self._programs, configs, folder, self._stop, self._quiet)
+        questions.learnt = self._learn_secrets
+        found = questions.ask(discover=True)
+        self._plan = catalog.plan(self._loaded, found, questions.offered)
         for plan in self._plan.streams:
             self._reports[plan.stream] = StreamReport(str(plan.stream), f"{plan.mode}/{plan.write}")
         self._emit(Planned(self._loaded.name, [plan.why for plan in self._plan.streams], self._plan.skipped))
@@ -131,57 +127,13 @@ class _Run:
             found[side] = kept["now"] if kept.get("given") == _mark(given) else dict(given)
         return found
 
-    def _ask_all(self, folder: Folder, configs: dict[str, dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """All questions at once, since each is mostly the start of a process."""
-        for side, config in configs.items():
-            folder.write(f"{side}-config", config)
-        with ThreadPoolExecutor(5) as pool:
-            specs = {side: pool.submit(self._ask, side, "spec", None) for side in configs}
-            checks = {side: pool.submit(self._ask, side, "check", folder) for side in configs}
-            discovery = pool.submit(self._ask, "source", "discover", folder)
-            forms = {side: spec.result().get("connectionSpecification") or {} for side, spec in specs.items()}
-            self._learn_secrets(configs, forms)
-            changed = self._apply_wishes(configs, forms)
-            for side, check in checks.items():
-                self._judge(side, configs[side], check.result())
-            if not changed:
-                return {side: spec.result() for side, spec in specs.items()}, discovery.result()
-            discovery.exception()
-        for side, config in configs.items():
-            folder.write(f"{side}-config", config)
-        for side in changed:
-            self._judge(side, configs[side], self._ask(side, "check", folder))
-        return {side: spec.result() for side, spec in specs.items()}, self._ask("source", "discover", folder)
-
-    def _ask(self, side: str, verb: str, folder: Folder | None) -> dict[str, Any]:
-        files = [f"{side}-config"] if folder else []
-        return ask(self._programs[side], verb, folder, files, self._stop, self._quiet)
-
     def _quiet(self, origin: str, level: str, message: str) -> None:
         """What is said before the run is worth a line only where it is a warning, and an ERROR is told by who asked."""
-        if LEVELS.get(level.upper(), 2) == LEVELS["WARN"]:
+        if origin == "airpipe" or LEVELS.get(level.upper(), 2) == LEVELS["WARN"]:
             self._log(origin, level, message)
 
-    def _learn_secrets(self, configs: Mapping[str, Any], forms: Mapping[str, Any]) -> None:
-        found = [text for side in configs for text in connectors.secrets(forms[side], configs[side])]
-        state = [*connectors.secrets({}, {"state": self._loaded.pipeline.state})]
-        self._log.mask = Mask(iter([*found, *state]))
-
-    def _apply_wishes(self, configs: dict[str, dict[str, Any]], forms: Mapping[str, Any]) -> list[str]:
-        """Batch size, workers and lookback, where a side has an option for it. Returns the sides that changed."""
-        before = {side: dict(config) for side, config in configs.items()}
-        for text in connectors.with_wishes(self._loaded, configs, forms):
-            self._log("airpipe", "INFO", text)
-        for side in configs:
-            for text in connectors.unknown_options(self._loaded, side, configs[side], forms[side]):
-                self._log("airpipe", "WARN", text)
-        return [side for side in configs if configs[side] != before[side]]
-
-    def _judge(self, side: str, config: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
-        if answer.get("status") != "SUCCEEDED":
-            raise connectors.problem_of_check(
-                self._loaded, side, config, self._log.mask(str(answer.get("message") or "the check failed"))
-            )
+    def _learn_secrets(self, mask: Mask) -> None:
+        self._log.mask = mask
 
     def _tell_new_destination(self, config: Mapping[str, Any]) -> None:
         """States speak of rows that went to the destination of that time."""

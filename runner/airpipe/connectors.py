@@ -109,7 +109,7 @@ class Program:
         options: list[str] = []
         for file in files if folder else ():
             options += [f"--{_option(file)}", f"{folder.path}/{file}.json"]  # type: ignore[union-attr]
-        return Command([*self._words, verb, *options], folder.path if folder else None)
+        return Command([*self._words, verb, *options], folder.whole if folder else None)
 
 
 class Image(Program):
@@ -126,7 +126,7 @@ class Image(Program):
         options = [part for file in files for part in (f"--{_option(file)}", f"/airpipe/{file}.json")]
         run = [self._docker, "run", "--rm", "-i", "--init", "--name", name, *mount, *self._arguments, self.label, verb]
         end = [self._docker, "rm", "-f", name]
-        return Command([*run, *options], folder.path if folder else None, end)
+        return Command([*run, *options], folder.whole if folder else None, end)
 
 
 def _option(file: str) -> str:
@@ -135,11 +135,11 @@ def _option(file: str) -> str:
 
 
 class Folder:
-    """A private folder for configs, catalogs and states. It goes when the run ends, or with the guards of a dead run."""
+    """A private folder for configs, catalogs and states. It goes with the run, or with the guards of a dead run."""
 
     def __init__(self) -> None:
-        self._outer = Path(tempfile.mkdtemp(prefix="airpipe-"))
-        self.path = self._outer / "files"
+        self.whole = Path(tempfile.mkdtemp(prefix="airpipe-"))
+        self.path = self.whole / "files"
         self.path.mkdir()
         self.path.chmod(0o755)  # Images run as another user; nobody else gets past the folder above.
 
@@ -151,7 +151,7 @@ class Folder:
         path.chmod(0o644)
 
     def close(self) -> None:
-        shutil.rmtree(self._outer, ignore_errors=True)
+        shutil.rmtree(self.whole, ignore_errors=True)
 
     def __enter__(self) -> Folder:
         return self

@@ -1,23 +1,22 @@
 """Stands over one connector: ends it and all that it started when airpipe goes, however that happens.
 
-Run as `python -I -S guard.py CONTROL REPORT OPTIONS -- COMMAND…`, by itself: it imports nothing of airpipe. CONTROL is
-the reading end of a pipe whose other end only airpipe holds: its end says that airpipe is gone, `T` asks the connector
-to end, `K` kills it. REPORT takes one line of JSON when the connector starts and one when it has ended.
+Run as `python -I -S guard.py CONTROL REPORT MEMORY FOLDER CLEANUP… -- COMMAND…`, by itself: it imports nothing of
+airpipe, and little else, since one stands over each process. CONTROL is the reading end of a pipe whose other end only
+airpipe holds: its end says that airpipe is gone, `T` asks the connector to end, `K` kills it. REPORT takes a line
+`started PID`, and at the end `ended CODE CPU-SECONDS PEAK-BYTES WHY`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import json
 import os
 import select
-import shutil
 import signal
-import subprocess
 import sys
 import time
-from typing import Any, NoReturn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 ORPHAN = 5.0
@@ -28,8 +27,9 @@ LOOK = 0.2
 
 def main() -> None:
     control, report = int(sys.argv[1]), int(sys.argv[2])
-    options: dict[str, Any] = json.loads(sys.argv[3])
-    command = sys.argv[5:]
+    limit, folder = int(sys.argv[3]), sys.argv[4]
+    end = sys.argv.index("--")
+    cleanup, command = sys.argv[5:end], sys.argv[end + 1 :]
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
@@ -42,13 +42,15 @@ def main() -> None:
     if not child:
         _become(command, own)
     _let_go()
-    _say(report, {"pid": child})
-    watch = _Watch(child, options)
+    _say(report, f"started {child}")
+    watch = _Watch(child, limit, cleanup)
     code, cpu = watch.until_it_ends(control, woken)
     watch.end_the_rest()
-    if watch.orphaned and options.get("folder"):
-        shutil.rmtree(options["folder"], ignore_errors=True)
-    _say(report, {"code": code, "cpu": cpu, "peak": watch.peak, "why": watch.why})
+    if watch.orphaned and folder:
+        import shutil
+
+        shutil.rmtree(folder, ignore_errors=True)
+    _say(report, f"ended {code} {cpu:.6f} {watch.peak} {watch.why}")
 
 
 def _become(command: list[str], guard: int) -> NoReturn:
@@ -75,10 +77,10 @@ def _let_go() -> None:
 
 
 class _Watch:
-    def __init__(self, child: int, options: dict[str, Any]) -> None:
+    def __init__(self, child: int, limit: int, cleanup: list[str]) -> None:
         self._child = child
-        self._limit = options.get("memory") or 0
-        self._cleanup: list[str] = options.get("cleanup") or []
+        self._limit = limit
+        self._cleanup = cleanup
         self._kill_at = float("inf")
         self.orphaned = False
         self.peak = 0
@@ -103,11 +105,13 @@ class _Watch:
 
     def _reap(self) -> None:
         """Take leave of what was left to us by processes of the connector."""
-        with contextlib.suppress(ChildProcessError):
+        try:
             while (found := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) is not None:
                 if found.si_pid == self._child:
                     return
                 os.waitpid(found.si_pid, 0)
+        except ChildProcessError:
+            return
 
     def _obey(self, order: bytes) -> bool:
         """Do what airpipe says; False where it will say nothing any more."""
@@ -134,12 +138,13 @@ class _Watch:
             _send(pid, signal.SIGKILL)
 
     def _signal(self, number: int) -> None:
-        with contextlib.suppress(OSError):
-            os.killpg(self._child, number)
+        _send(-self._child, number)
 
     def _clean_up(self) -> None:
         """What a container needs: it is no child of ours."""
         if self._cleanup:
+            import subprocess
+
             subprocess.run(self._cleanup, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=5, check=False)
             self._cleanup = []
 
@@ -156,9 +161,11 @@ class _Watch:
             time.sleep(0.01)
 
     def _reap_all(self) -> None:
-        with contextlib.suppress(ChildProcessError):
+        try:
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
+        except ChildProcessError:
+            return
 
     def _family(self) -> list[int]:
         """All processes below the guard."""
@@ -172,36 +179,47 @@ class _Watch:
 
 def _children(pid: int) -> list[int]:
     found: list[int] = []
-    with contextlib.suppress(OSError):
+    try:
         for thread in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{thread}/children", encoding="ascii") as children:
+            with open(f"/proc/{pid}/task/{thread}/children", "rb") as children:
                 found += map(int, children.read().split())
+    except OSError:
+        return found
     return found
 
 
 def _memory(pid: int) -> int:
     """Bytes that are this process's own; files that it has mapped belong to the system's cache."""
     try:
-        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as status:
-            sizes = [line.split() for line in status if line.startswith(("RssAnon", "RssShmem"))]
+        with open(f"/proc/{pid}/status", "rb") as status:
+            sizes = [line.split() for line in status if line.startswith((b"RssAnon", b"RssShmem"))]
     except OSError:
         return 0
     return sum(int(parts[1]) for parts in sizes) << 10
 
 
 def _send(pid: int, number: int) -> None:
-    with contextlib.suppress(OSError):
+    try:
         os.kill(pid, number)
+    except OSError:
+        return
 
 
 def _prctl(option: int, value: int) -> None:
-    with contextlib.suppress(OSError, AttributeError):
+    """Only Linux has it."""
+    import ctypes
+
+    try:
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+    except (OSError, AttributeError):
+        return
 
 
-def _say(report: int, what: dict[str, Any]) -> None:
-    with contextlib.suppress(OSError):
-        os.write(report, json.dumps(what).encode() + b"\n")
+def _say(report: int, what: str) -> None:
+    try:
+        os.write(report, what.encode() + b"\n")
+    except OSError:
+        return
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import signal
 import subprocess
@@ -62,11 +61,10 @@ class Child:
         """`held`: descriptors that stay open as long as the connector lives, even if airpipe dies before (locks)."""
         control, self._control = os.pipe()
         self._report, report = os.pipe()
-        options = {"memory": memory, "folder": str(command.folder or ""), "cleanup": list(command.cleanup)}
-        words = [sys.executable, "-I", "-S", str(GUARD), str(control), str(report), json.dumps(options), "--"]
+        guard = [sys.executable, "-I", "-S", GUARD, control, report, memory or 0, command.folder or ""]
         try:
             self._guard = subprocess.Popen(
-                [*words, *command.words],
+                [*map(str, guard), *command.cleanup, "--", *command.words],
                 stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -93,11 +91,11 @@ class Child:
     def _watch(self) -> None:
         with os.fdopen(self._report) as report:
             for line in report:
-                said = json.loads(line)
-                if "pid" in said:
-                    self._pid = said["pid"]
+                what, *said = line.rstrip("\n").split(" ")
+                if what == "started":
+                    self._pid = int(said[0])
                 else:
-                    self._ended = Ended(**said)
+                    self._ended = Ended(int(said[0]), float(said[1]), int(said[2]), said[3])
         self._guard.wait()
         if self._ended is None:  # Somebody has killed the guard: nothing may outlive it.
             self._kill_group()

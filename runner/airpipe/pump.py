@@ -142,7 +142,7 @@ class Pump:
         tally = self._tallies.get(stream)
         if tally is None:
             raise TransientProblem(
-                f"The source sent a row of the stream {stream}, which it was not asked for. That is a bug of the source."
+                f"The source sent a row of the stream {stream}, which nobody asked for: a bug of the source."
             )
         return tally
 

@@ -53,7 +53,7 @@ class Safe:
 
 
 class StateLedger:
-    """Counts rows between states, gives ids, and matches the answers. Used by the pump and the thread of the answers."""
+    """Counts rows between states, gives ids, and matches the answers. For two threads."""
 
     def __init__(self, tallies: Mapping[StreamName, Tally]) -> None:
         self._tallies = tallies
@@ -199,6 +199,11 @@ def _scope(state: Mapping[str, msgspec.Raw]) -> Scope:
     if kind != "STREAM":
         return GLOBAL
     return StreamName.of(msgspec.json.decode(state["stream"])["stream_descriptor"])
+
+
+def scope_of(text: bytes) -> Scope:
+    """The scope of a state as it is kept."""
+    return _scope(_object(text))
 
 
 def _plain(state: Mapping[str, msgspec.Raw]) -> Any:

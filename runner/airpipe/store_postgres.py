@@ -1,4 +1,4 @@
-"""State in a PostgreSQL database. The lock is an advisory lock of a connection that the connectors' guards hold, too."""
+"""State in a PostgreSQL database. The lock is an advisory lock of a connection that the guards hold, too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""State in an S3 bucket: one object a pipeline. The lock is an object that has to be renewed, made by conditional writes."""
+"""State in an S3 bucket: one object a pipeline. The lock is a lease, made by conditional writes."""
 
 from __future__ import annotations
 

@@ -107,12 +107,12 @@ class _Builder:
             key = key_node.value if isinstance(key_node, yaml.ScalarNode) else ""
             if key == "<<" and isinstance(value_node, (yaml.MappingNode, yaml.SequenceNode)):
                 continue
+            here: Path = (*path, key)
+            self._document.lines[here] = key_node.start_mark.line + 1
             if key in seen or not isinstance(key_node, yaml.ScalarNode):
-                self._document.lines[path + (key,)] = key_node.start_mark.line + 1
-                raise self._document.problem(path + (key,), "this key stands twice; keep one of them")
+                raise self._document.problem(here, "this key stands twice; keep one of them")
             seen.add(key)
-            self._document.lines[path + (key,)] = key_node.start_mark.line + 1
-            yield key, self.build(value_node, path + (key,))
+            yield key, self.build(value_node, here)
 
     def _merged(self, node: yaml.Node, path: Path) -> Iterator[tuple[str, Any]]:
         found = self.build(node, path)

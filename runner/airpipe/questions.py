@@ -1,0 +1,106 @@
+"""What both sides are asked before anything moves: specs, checks, what there is. All at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from airpipe import connectors
+from airpipe.ask import Log, ask
+from airpipe.connectors import Folder, Mask, Program
+from airpipe.pipeline import Loaded
+
+Answer = dict[str, Any]
+
+
+class Questions:
+    """Asks the sides in `configs`. Each question is mostly the start of a process, so they go together."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        programs: Mapping[str, Program],
+        configs: dict[str, dict[str, Any]],
+        folder: Folder,
+        stop: threading.Event,
+        log: Log,
+    ) -> None:
+        self.specs: dict[str, Answer] = {}
+        self.mask = first_mask(loaded)
+        self.learnt: Callable[[Mask], None] = lambda mask: None
+        """Hears what must not be shown, as soon as the specs tell it."""
+        self._loaded = loaded
+        self._programs = programs
+        self._configs = configs
+        self._folder = folder
+        self._stop = stop
+        self._log = log
+
+    @property
+    def offered(self) -> list[str]:
+        """The sync modes of the destination."""
+        return list(self.specs["destination"].get("supported_destination_sync_modes") or ())
+
+    def ask(self, *, discover: bool) -> Answer:
+        """Check both sides; the answer is the source's catalog, where it is wanted."""
+        self._write()
+        with ThreadPoolExecutor(5) as pool:
+            specs = {side: pool.submit(self._ask, side, "spec", files=False) for side in self._configs}
+            checks = {side: pool.submit(self._ask, side, "check") for side in self._configs}
+            catalog = pool.submit(self._ask, "source", "discover") if discover else None
+            self.specs = {side: spec.result() for side, spec in specs.items()}
+            self._learn()
+            if self._adapt():
+                self._write()
+                checks |= {side: pool.submit(self._ask, side, "check") for side in self._configs}
+                catalog = pool.submit(self._ask, "source", "discover") if discover else None
+            self._judge(checks)
+            return catalog.result() if catalog else {}
+
+    def _ask(self, side: str, verb: str, files: bool = True) -> Answer:
+        names = [f"{side}-config"] if files else []
+        return ask(self._programs[side], verb, self._folder if files else None, names, self._stop, self._log)
+
+    def _write(self) -> None:
+        for side, config in self._configs.items():
+            self._folder.write(f"{side}-config", config)
+
+    def _forms(self) -> dict[str, Any]:
+        return {side: spec.get("connectionSpecification") or {} for side, spec in self.specs.items()}
+
+    def _learn(self) -> None:
+        forms = self._forms()
+        found = [text for side in self._configs for text in connectors.secrets(forms[side], self._configs[side])]
+        self.mask = Mask(iter([*found, *connectors.secrets({}, {"state": self._loaded.pipeline.state})]))
+        self.learnt(self.mask)
+
+    def _adapt(self) -> bool:
+        """Put what the file wishes (batch size, workers, lookback) into the configs; True where that changed one."""
+        before = {side: dict(config) for side, config in self._configs.items()}
+        forms = self._forms()
+        for text in connectors.with_wishes(self._loaded, self._configs, forms):
+            self._log("airpipe", "WARN", text)
+        for side in self._configs:
+            for text in connectors.unknown_options(self._loaded, side, before[side], forms[side]):
+                self._log("airpipe", "WARN", text)
+        return self._configs != before
+
+    def _judge(self, checks: Mapping[str, Future[Answer]]) -> None:
+        for side, check in checks.items():
+            answer = check.result()
+            if answer.get("status") != "SUCCEEDED":
+                text = self.mask(str(answer.get("message") or "the check failed"))
+                raise connectors.problem_of_check(self._loaded, side, self._configs[side], text)
+
+
+def first_mask(loaded: Loaded) -> Mask:
+    """Before the specs are known, names tell what is secret."""
+    pipeline = loaded.pipeline
+    wholes = (pipeline.source.config, pipeline.destination.config, {"state": pipeline.state})
+    return Mask(text for whole in wholes for text in connectors.secrets({}, whole))
+
+
+def programs(loaded: Loaded, *sides: str) -> dict[str, Program]:
+    return {side: connectors.find(side, getattr(loaded.pipeline, side), loaded) for side in sides}
