@@ -22,10 +22,10 @@ examples:
   connector-acceptance --command "python my_destination.py" --config c.json --get "cat out/$(jq -r .stream).jsonl"
   connector-acceptance --image me/source-foo --config c.json --html report.html
 
---put is a shell command that is given {"stream", "namespace", "rows": [...], "delete": [...]} on standard input: rows to
-put into the source's system (an existing key is replaced), and keys of rows to delete. It ends 0 when that is done.
---get is a shell command that is given {"stream", "namespace"} and prints what the store holds as a reader sees it, one
-JSON object a line. Without them, the tests that need them are skipped.
+--put is a shell command that is given {"stream", "namespace", "rows": [...], "delete": [...]} on standard input: rows
+to put into the source's system (an existing key is replaced), and keys of rows to delete. It ends 0 when that is done.
+--get is a shell command that is given {"stream", "namespace"} and prints what the store holds as a reader sees it,
+one JSON object a line. Without them, the tests that need them are skipped.
 
 exit code: 0 nothing failed, 1 something failed, 2 wrong usage
 """
@@ -61,10 +61,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--config", metavar="FILE", help="a config that works, as JSON")
     parser.add_argument("--put", metavar="CMD", help="puts rows into the source's system")
     parser.add_argument("--get", metavar="CMD", help="prints what the destination's store holds")
-    parser.add_argument("--timeout", metavar="SECONDS", type=float, default=60.0, help="longest wait for an answer (60)")
-    parser.add_argument("--cursor", metavar="STREAM=FIELD", action="append", default=[], help="where there is no default")
-    parser.add_argument("--waive", metavar="TEST=REASON", action="append", default=[], help="a failure that is accepted")
-    parser.add_argument("--only", metavar="PATTERN", action="append", default=[], help="run tests such as 'read.*' only")
+    parser.add_argument(
+        "--timeout", metavar="SECONDS", type=float, default=60.0, help="longest wait for an answer (60)"
+    )
+    parser.add_argument(
+        "--cursor", metavar="STREAM=FIELD", action="append", default=[], help="where there is no default"
+    )
+    parser.add_argument(
+        "--waive", metavar="TEST=REASON", action="append", default=[], help="a failure that is accepted"
+    )
+    parser.add_argument(
+        "--only", metavar="PATTERN", action="append", default=[], help="run tests such as 'read.*' only"
+    )
     parser.add_argument("--fast", action="store_true", help="leave out what takes more than a few seconds")
     parser.add_argument("--docker-option", metavar="OPTION", action="append", default=[], help="such as --network=host")
     parser.add_argument("--json", metavar="FILE", help="write a list of {test, outcome, message}")

@@ -63,7 +63,11 @@ def content(row: Row) -> dict[str, Any]:
     inner = row.get("_airbyte_data")
     if isinstance(inner, str):
         inner = loads(inner)
-    return {key: value for key, value in (inner if isinstance(inner, dict) else row).items() if not key.startswith("_airbyte_")}
+    return {
+        key: value
+        for key, value in (inner if isinstance(inner, dict) else row).items()
+        if not key.startswith("_airbyte_")
+    }
 
 
 def told(row: Row) -> set[str]:

@@ -65,6 +65,7 @@ class Connector:
         self._folder = tempfile.TemporaryDirectory(prefix="acceptance-")
         self._runs = 0
         self._containers: dict[int, str] = {}
+        self._processes: list[Process] = []
 
     @property
     def name(self) -> str:
@@ -86,7 +87,8 @@ class Connector:
         return ["env", *words] if words and "=" in words[0] else words
 
     def close(self) -> None:
-        """Remove the files that the runs needed."""
+        """End what still runs, and remove the files that the runs needed."""
+        self.end_all()
         self._folder.cleanup()
 
     # Verbs
@@ -159,7 +161,16 @@ class Connector:
         )
         if container:
             self._containers[id(process)] = container
+        self._processes.append(process)
         return process
+
+    def end_all(self) -> None:
+        """End what still runs: a test that fails in the middle leaves nothing behind."""
+        for process in self._processes:
+            if not process.finished:
+                self._kill_container(process)
+                process.end()
+        self._processes.clear()
 
     def _docker(self, files: Path, container: str, read_only: bool) -> list[str]:
         assert self.image is not None
@@ -167,7 +178,17 @@ class Connector:
             path.chmod(0o755)
         options = ["--read-only", "--tmpfs=/tmp"] if read_only else []
         mount = ["-v", f"{files}:{INSIDE}"]
-        return ["docker", "run", "--rm", "-i", f"--name={container}", *options, *self.docker_options, *mount, self.image]
+        return [
+            "docker",
+            "run",
+            "--rm",
+            "-i",
+            f"--name={container}",
+            *options,
+            *self.docker_options,
+            *mount,
+            self.image,
+        ]
 
     def _kill_container(self, process: Process) -> None:
         """The end of docker's client is not the end of its container."""

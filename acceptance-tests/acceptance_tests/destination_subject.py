@@ -63,7 +63,11 @@ class DestinationSubject(Subject):
     def rows(self, count: int, first: int = 1, text: str = "row") -> list[Json]:
         """Rows with ids from `first` on, for the usual columns."""
         return [
-            {"id": number, "text": f"{text} {number}", "changed_at": f"2024-01-01T{number // 3600 % 24:02}:{number // 60 % 60:02}:{number % 60:02}Z"}
+            {
+                "id": number,
+                "text": f"{text} {number}",
+                "changed_at": f"2024-01-01T{number // 3600 % 24:02}:{number // 60 % 60:02}:{number % 60:02}Z",
+            }
             for number in range(first, first + count)
         ]
 
@@ -76,7 +80,7 @@ class DestinationSubject(Subject):
     def write(self, catalog: Sequence[Json], feed: Feed | bytes) -> Said:
         """Write to the end of the input."""
         process = self.start(catalog)
-        process.offer(feed if isinstance(feed, bytes) else feed.bytes)
+        process.offer(feed if isinstance(feed, bytes) else feed.text)
         return self.finish("write", process)
 
     def written(self, catalog: Sequence[Json], feed: Feed, what: str) -> Said:
@@ -107,7 +111,9 @@ class DestinationSubject(Subject):
                 return []
             raise
 
-    def must_hold(self, stream: StreamId, rows: Iterable[Json], what: str, look_at: str = "what is written, and when") -> None:
+    def must_hold(
+        self, stream: StreamId, rows: Iterable[Json], what: str, look_at: str = "what is written, and when"
+    ) -> None:
         """Raise a Failure where the store does not hold exactly these rows."""
         expected = list(rows)
         if unlike := difference(expected, self.get(stream)):
@@ -123,7 +129,9 @@ def id_of(stream: Json) -> StreamId:
 
 def by_ui(stream: Json, mode: str) -> Json:
     """A connector registered in the UI: no ids, and no status ever comes."""
-    return configured(stream, "incremental" if mode != "overwrite" else "full_refresh", mode, key=_key(mode), cursor=_cursor(mode))
+    return configured(
+        stream, "incremental" if mode != "overwrite" else "full_refresh", mode, key=_key(mode), cursor=_cursor(mode)
+    )
 
 
 def by_pyairbyte(stream: Json, mode: str) -> Json:
@@ -133,7 +141,12 @@ def by_pyairbyte(stream: Json, mode: str) -> Json:
 
 def by_refresh(stream: Json, mode: str, generation: int, minimum: int) -> Json:
     """The stock platform where it knows that the destination supports refreshes."""
-    return {**by_ui(stream, mode), "generation_id": generation, "minimum_generation_id": minimum, "sync_id": generation + 40}
+    return {
+        **by_ui(stream, mode),
+        "generation_id": generation,
+        "minimum_generation_id": minimum,
+        "sync_id": generation + 40,
+    }
 
 
 def _key(mode: str) -> list[list[str]]:

@@ -46,7 +46,8 @@ class Feed:
     _since: Counter[StreamId] = field(default_factory=Counter)
 
     @property
-    def bytes(self) -> bytes:
+    def text(self) -> bytes:
+        """All of it, as it goes into the pipe."""
         return b"".join(self.lines)
 
     def add(self, stream: StreamId, rows: Iterable[Json], **more: Any) -> Feed:
@@ -105,7 +106,8 @@ def echo_mistakes(feed: Feed, back: Sequence[Message]) -> list[str]:
     for one, message in zip(feed.states, back, strict=False):
         for key, value in one.body.items():
             if key != "id" and not same_state(value, message.body.get(key)):
-                wrong.append(f"{key} of state {one.body['id']}: {shown(value)} was sent, {shown(message.body.get(key))} came back")
+                back_as = shown(message.body.get(key))
+                wrong.append(f"{key} of state {one.body['id']}: {shown(value)} was sent, {back_as} came back")
     return wrong
 
 

@@ -116,12 +116,12 @@ def collect(wanted: int) -> int | None:
 def watch(command: int, owner: socket.socket, wakeup: int) -> int | None:
     """Pass signals on until the command ends (its exit code), or until the owner is gone (None)."""
     while True:
-        ready, _, _ = select.select([owner, wakeup], [], [])
+        ready, _, _ = select.select([owner.fileno(), wakeup], [], [])
         if wakeup in ready:
             os.read(wakeup, 512)
             if (code := collect(command)) is not None:
                 return code
-        if owner in ready:
+        if owner.fileno() in ready:
             numbers = owner.recv(16)
             if not numbers:
                 return None

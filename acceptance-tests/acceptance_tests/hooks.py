@@ -44,7 +44,9 @@ def shell_get(command: str, seconds: float) -> Get:
             except ValueError as error:
                 row = error
             if not isinstance(row, dict):
-                raise _broken("--get", command, f"line {number} is no JSON object: {line[:120].decode(errors='replace')}")
+                raise _broken(
+                    "--get", command, f"line {number} is no JSON object: {line[:120].decode(errors='replace')}"
+                )
             rows.append(row)
         return rows
 

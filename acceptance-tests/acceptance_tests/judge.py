@@ -76,7 +76,9 @@ class Judge:
     def _declared(stream: StreamId, entry: Json) -> set[str]:
         properties = (entry["stream"].get("json_schema") or {}).get("properties")
         if not isinstance(properties, dict):
-            raise SyncFailed(f"the schema of {stream} has no properties: the platform cannot tell which fields to pass on")
+            raise SyncFailed(
+                f"the schema of {stream} has no properties: the platform cannot tell which fields to pass on"
+            )
         return set(properties)
 
     # From the source
@@ -140,7 +142,9 @@ class Judge:
         if said is None:
             body = {**body, "sourceStats": {"recordCount": float(counted)}}
         elif said != counted:
-            self._fail(f"the source counts {said} records of {stream or 'all streams'}, {counted} came: records seem to be dropped")
+            self._fail(
+                f"the source counts {said} records of {stream or 'all streams'}, {counted} came: records were dropped"
+            )
         self._next_id += 1
         self._sent[self._next_id] = (stream, counted, message)
         for one in self._entries if stream is None else [stream]:
@@ -190,7 +194,9 @@ class Judge:
     def _acknowledgement(self, body: Json) -> None:
         number = body.get("id")
         if not isinstance(number, int):
-            raise SyncFailed("State message does not contain id: the destination must echo each STATE with every key it came with")
+            raise SyncFailed(
+                "State message does not contain id: the destination must echo each STATE with every key it came with"
+            )
         if number not in self._sent:
             raise SyncFailed(f"the destination acknowledges the state {number}, which it was never sent")
         stream, counted, message = self._sent[number]
@@ -217,7 +223,9 @@ class Judge:
                 self._fail(f"{stream} is not complete: its last STATE was never acknowledged")
             elif not self.verdict.failures or stream not in self._said_complete:
                 self._fail(f"{stream} is not complete: the source never said COMPLETE")
-        self.verdict.states = saved_states(state_of(Message(0, "STATE", one["state"], one)) for one in self._acknowledged)
+        self.verdict.states = saved_states(
+            state_of(Message(0, "STATE", one["state"], one)) for one in self._acknowledged
+        )
         return self.verdict
 
     def _fail(self, text: str) -> None:

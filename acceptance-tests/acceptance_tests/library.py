@@ -17,8 +17,8 @@ FOLDER = Path(__file__).with_name("data")
 class Sample:
     """One file: columns and rows.
 
-    In a row, `{"$repeat": TEXT, "times": N}` is a long text and `{"$nest": KEY, "depth": N}` a deep object. `$columns` in
-    place of a column's name stands for so many columns with that name and a number; `$rows` beside a row for so many rows.
+    In a row, `{"$repeat": TEXT, "times": N}` is a long text and `{"$nest": KEY, "depth": N}` a deep object. `$columns`
+    makes so many columns of one, each with a number behind its name, and `$rows` so many rows of one.
     """
 
     name: str
@@ -78,5 +78,3 @@ def samples() -> list[Sample]:
         content = loads(path.read_bytes())
         found.append(Sample(path.stem, content["about"], bool(content.get("slow")), content))
     return found
-
-

@@ -85,7 +85,7 @@ class Process:
         writable: Sequence[Path | str],
         pipe_size: int | None,
     ) -> None:
-        self._errors: IO[bytes] = tempfile.TemporaryFile()
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `end`
         self._out, out = os.pipe()
         if pipe_size is not None and sys.platform == "linux":
             fcntl.fcntl(out, F_SETPIPE_SZ, pipe_size)
@@ -171,6 +171,10 @@ class Process:
             self.step(min(left, 1.0), read, chunk)
         return True
 
+    def wait_for_lines(self, count: int, seconds: float, *, chunk: int = CHUNK) -> bool:
+        """Whether so many lines come within this time."""
+        return self.pump(lambda: len(self.lines) >= count, seconds, chunk=chunk)
+
     def step(self, seconds: float, read: bool = True, chunk: int = CHUNK) -> bool:
         """Wait at most so long for one of the pipes, and move what it has. True where anything moved."""
         poll = select.poll()
@@ -223,6 +227,11 @@ class Process:
         self._report = json.loads(text) if text else {"code": None, "left": [], "cpu": 0.0}
 
     # The end
+
+    @property
+    def finished(self) -> bool:
+        """Everything of it has been ended and collected."""
+        return self._finished is not None
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal; SIGKILL goes to all of its processes. Nothing happens if it has ended."""

@@ -201,13 +201,23 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         "stream?": lambda value: _object(value) and _descriptor(value.get("stream_descriptor")),
         "global?": lambda value: (
             _object(value)
-            and all(_object(one) and _descriptor(one.get("stream_descriptor")) for one in value.get("stream_states") or [])
+            and all(
+                _object(one) and _descriptor(one.get("stream_descriptor")) for one in value.get("stream_states") or []
+            )
         ),
         "sourceStats?": _stats,
         "destinationStats?": _stats,
     },
-    "LOG": {"level": _one_of("FATAL", "ERROR", "WARN", "INFO", "DEBUG", "TRACE"), "message": _text, "stack_trace?": _text},
-    "SPEC": {"connectionSpecification": _object, "supported_destination_sync_modes?": _list, "documentationUrl?": _text},
+    "LOG": {
+        "level": _one_of("FATAL", "ERROR", "WARN", "INFO", "DEBUG", "TRACE"),
+        "message": _text,
+        "stack_trace?": _text,
+    },
+    "SPEC": {
+        "connectionSpecification": _object,
+        "supported_destination_sync_modes?": _list,
+        "documentationUrl?": _text,
+    },
     "CONNECTION_STATUS": {"status": _one_of("SUCCEEDED", "FAILED"), "message?": _text},
     "CATALOG": {"streams": _list},
     "TRACE": {"type": _one_of("ERROR", "ESTIMATE", "STREAM_STATUS", "ANALYTICS"), "emitted_at": _number_},
@@ -227,7 +237,12 @@ TRACE_RULES: Mapping[str, Mapping[str, Rule]] = {
         "stream_descriptor": _descriptor,
         "status": _one_of("STARTED", "RUNNING", "COMPLETE", "INCOMPLETE"),
     },
-    "ESTIMATE": {"name": _text, "type": _one_of("STREAM", "SYNC"), "row_estimate?": _integer, "byte_estimate?": _integer},
+    "ESTIMATE": {
+        "name": _text,
+        "type": _one_of("STREAM", "SYNC"),
+        "row_estimate?": _integer,
+        "byte_estimate?": _integer,
+    },
     "ANALYTICS": {"type": _text, "value?": _text},
 }
 
@@ -238,7 +253,9 @@ def problems(kind: str, body: Json) -> list[str]:
     if kind == "TRACE" and body.get("type") in TRACE_RULES:
         key = body["type"].lower()
         inner = body.get(key)
-        found += [f"{key}.{one}" for one in _against(TRACE_RULES[body["type"]], inner)] if inner else [f"{key} is missing"]
+        found += (
+            [f"{key}.{one}" for one in _against(TRACE_RULES[body["type"]], inner)] if inner else [f"{key} is missing"]
+        )
     if kind == "STATE" and body.get("type") in ("STREAM", "GLOBAL") and not body.get(body["type"].lower()):
         found.append(f"{body['type'].lower()} is missing")
     return found
@@ -372,16 +389,21 @@ class Stream:
 
     @property
     def modes(self) -> list[str]:
-        return self.entry.get("supported_sync_modes") or []
+        return _list_of(self.entry.get("supported_sync_modes"), str)
 
     @property
     def key(self) -> list[list[str]]:
         """The paths of the primary key."""
-        return self.entry.get("source_defined_primary_key") or []
+        return _list_of(self.entry.get("source_defined_primary_key"), list)
 
     @property
     def cursor(self) -> list[str]:
-        return self.entry.get("default_cursor_field") or []
+        return _list_of(self.entry.get("default_cursor_field"), str)
+
+
+def _list_of(value: Any, kind: type) -> list[Any]:
+    """The members of this kind; what else stands there is for the tests of `discover` to tell."""
+    return [one for one in value if isinstance(one, kind)] if isinstance(value, list) else []
 
 
 def configured(

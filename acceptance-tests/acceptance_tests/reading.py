@@ -92,17 +92,18 @@ def _readable(message: Message) -> bool:
     body = message.body
     kind = body.get("type") or "LEGACY"
     try:
-        return kind == "LEGACY" or (
-            kind == "GLOBAL" and isinstance(body["global"], dict)
-        ) or (kind == "STREAM" and isinstance(body["stream"]["stream_descriptor"]["name"], str))
+        return (
+            kind == "LEGACY"
+            or (kind == "GLOBAL" and isinstance(body["global"], dict))
+            or (kind == "STREAM" and isinstance(body["stream"]["stream_descriptor"]["name"], str))
+        )
     except (KeyError, TypeError):
         return False
 
 
 def identity(stream: Stream) -> Identity:
     """What makes a row of this stream the same row: its key, or all of it where there is none."""
-    paths = [tuple(path) for path in stream.key if isinstance(path, list)]
-    if paths:
+    if paths := stream.key:
         return lambda row: tuple(plain(at(row, path)) for path in paths)
     return lambda row: plain(row)
 

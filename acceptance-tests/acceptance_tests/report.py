@@ -102,5 +102,6 @@ def _row(one: Outcome) -> str:
     message = f"<pre>{html.escape(one.message)}</pre>" if one.message else ""
     return (
         f'<tr><td class="{one.outcome}">{one.outcome}</td>'
-        f"<td><b>{html.escape(one.test)}</b> <small>{one.seconds:.1f} s</small><br>{html.escape(one.promise)}{message}</td></tr>"
+        f"<td><b>{html.escape(one.test)}</b> <small>{one.seconds:.1f} s</small><br>"
+        f"{html.escape(one.promise)}{message}</td></tr>"
     )

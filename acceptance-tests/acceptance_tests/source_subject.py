@@ -18,8 +18,19 @@ from acceptance_tests.rows import above, at, place, schema_at, types, value
 from acceptance_tests.subject import Subject
 from acceptance_tests.suite import Failure, NotApplicable
 
+PATIENCE = 60.0
+"""Seconds that a behaviour may spend on reads of one kind."""
 FULL, INCREMENTAL = "full_refresh", "incremental"
-CURSOR_WORDS = ("updated_at", "modified_at", "last_modified", "updated", "modified", "cursor", "created_at", "timestamp")
+CURSOR_WORDS = (
+    "updated_at",
+    "modified_at",
+    "last_modified",
+    "updated",
+    "modified",
+    "cursor",
+    "created_at",
+    "timestamp",
+)
 
 
 class SourceSubject(Subject):
@@ -60,11 +71,17 @@ class SourceSubject(Subject):
     def incremental(self) -> Reading:
         """All streams that can be, read incrementally from nothing."""
         if not self.growing:
-            raise NotApplicable("no stream offers incremental with a cursor that is known (--cursor STREAM=FIELD names one)")
+            raise NotApplicable(
+                "no stream offers incremental with a cursor that is known (--cursor STREAM=FIELD names one)"
+            )
         reading = self.read(self.catalog(INCREMENTAL, self.growing))
         if not reading.ok:
             raise NotApplicable(f"read gave nothing to go on: {reading.said.story}")
         return reading
+
+    def affordable(self, most: int) -> int:
+        """How many reads a behaviour may take: `most`, or fewer where one takes seconds."""
+        return max(3, min(most, int(PATIENCE / max(0.01, self.full.said.run.seconds))))
 
     @cached_property
     def _again(self) -> Reading:

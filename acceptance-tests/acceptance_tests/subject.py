@@ -48,6 +48,10 @@ class Subject:
     def timeout(self) -> float:
         return self.connector.timeout
 
+    def tidy(self) -> None:
+        """Called after each behaviour."""
+        self.connector.end_all()
+
     def close(self) -> None:
         self.connector.close()
 
@@ -132,7 +136,11 @@ class Subject:
     def _look_for_secrets(self, run: Run, name: str) -> None:
         known = [CANARY, *self._known_secrets()]
         texts = [("its standard error", run.stderr)]
-        texts += [(f"line {number}", line.decode(errors="replace")) for number, line in enumerate(run.lines, 1) if _shown(line)]
+        texts += [
+            (f"line {number}", line.decode(errors="replace"))
+            for number, line in enumerate(run.lines, 1)
+            if _shown(line)
+        ]
         for where, text in texts:
             for secret in known:
                 if any(way in text for way in spellings(secret)):
@@ -158,7 +166,7 @@ def spellings(secret: str) -> set[str]:
 
 
 def options(form: Json, config: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Json, Any]]:
-    """Every option of the form that the config gives: its path, its schema, its value. Branches of a oneOf are followed."""
+    """Every option of the form that the config gives: path, schema, value. Branches of a oneOf are followed."""
     if not isinstance(config, dict):
         return
     for name, part in (form.get("properties") or {}).items():

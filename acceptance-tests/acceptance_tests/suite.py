@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Protocol, TypeVar, overload
 
 from acceptance_tests.report import FAILED, PASSED, SKIPPED, WAIVED, Outcome
 
@@ -35,9 +35,20 @@ class Behaviour:
 
 
 Register = list[Behaviour]
+F = TypeVar("F", bound=Callable[[Any], None])
 
 
-def behaviours(register: Register, group: str) -> Callable[..., Any]:
+class Enter(Protocol):
+    """`@behaviour` or `@behaviour(slow=True)`: enters the function and gives it back."""
+
+    @overload
+    def __call__(self, function: F) -> F: ...
+
+    @overload
+    def __call__(self, *, slow: bool) -> Callable[[F], F]: ...
+
+
+def behaviours(register: Register, group: str) -> Enter:
     """A decorator that enters functions of this group: `@behaviour` or `@behaviour(slow=True)`.
 
     The function's name is the behaviour's, the first paragraph of its docstring the promise.
@@ -86,6 +97,8 @@ def attempt(one: Behaviour, subject: Any) -> Outcome:
         return outcome(FAILED, str(failure))
     except Exception as error:
         return outcome(FAILED, _broke(error))
+    finally:
+        subject.tidy()
     return outcome(PASSED)
 
 
@@ -106,7 +119,11 @@ def judged(outcome: Outcome, waivers: Mapping[str, str]) -> Outcome:
         return outcome
     if outcome.outcome == FAILED:
         return _with(outcome, WAIVED, f"{reason}\n{outcome.message}")
-    return _with(outcome, FAILED, f"expected: a failure, since it is waived: {reason}\nseen: it passed\nlook at: take the waiver away")
+    return _with(
+        outcome,
+        FAILED,
+        f"expected: a failure, since it is waived: {reason}\nseen: it passed\nlook at: take the waiver away",
+    )
 
 
 def _with(outcome: Outcome, kind: str, message: str) -> Outcome:

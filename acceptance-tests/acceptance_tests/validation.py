@@ -24,7 +24,8 @@ def _is_number(_checker: Any, value: Any) -> bool:
 
 
 _checker = jsonschema.Draft7Validator.TYPE_CHECKER.redefine_many({"integer": _is_integer, "number": _is_number})
-_Validator: Any = jsonschema.validators.extend(jsonschema.Draft7Validator, type_checker=_checker)
+_extend: Any = jsonschema.validators.extend
+_Validator: Any = _extend(jsonschema.Draft7Validator, type_checker=_checker)
 
 
 def mistakes(schema: Json, rows: Sequence[Json]) -> Iterator[str]:
@@ -36,4 +37,5 @@ def mistakes(schema: Json, rows: Sequence[Json]) -> Iterator[str]:
             where = ".".join(str(part) for part in error.absolute_path if isinstance(part, str)) or "the record"
             if (where, error.validator) not in known:
                 known.add((where, error.validator))
-                yield f"{where} is {shown(error.instance, 60)}, which breaks {error.validator}: {shown(error.validator_value, 80)}"
+                rule = f"{error.validator}: {shown(error.validator_value, 80)}"
+                yield f"{where} is {shown(error.instance, 60)}, which breaks {rule}"

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from acceptance_tests.protocol import Json
-from acceptance_tests.subject import CANARY, changed, options
+from acceptance_tests.subject import CANARY, changed, fits, options
 
 NOWHERE = "/dev/null/nowhere"
 """Below a file: nobody can make it."""
@@ -17,7 +17,7 @@ _host_and_port = re.compile(r"[\w.-]+:\d{1,5}(,[\w.-]+:\d{1,5})*")
 
 
 def unreachable(form: Json, config: Json) -> Json | None:
-    """The config with every address, port and path leading nowhere, and canaries for secrets. None where it has none."""
+    """The config with every address, port and path leading nowhere, canaries for secrets. None where it has none."""
     found = config
     led = False
     for path, part, value in _leaves(form, config):
@@ -83,10 +83,17 @@ def without_each_required(form: Json, config: Json) -> Iterator[tuple[str, Json]
         inner: Any = config
         for key in path:
             inner = inner[key]
-        if isinstance(inner, dict):
-            for name in part.get("required") or ():
-                if name in inner and "const" not in ((part.get("properties") or {}).get(name) or {}):
-                    yield ".".join((*path, name)), changed(config, (*path, name), remove=True)
+        for name in _required(part, inner) if isinstance(inner, dict) else ():
+            yield ".".join((*path, name)), changed(config, (*path, name), remove=True)
+
+
+def _required(part: Json, inner: Json) -> Iterator[str]:
+    """Required options that are there, those of the chosen branch as well; tags of branches can have defaults."""
+    branches = [one for one in part.get("oneOf") or () if isinstance(one, dict) and fits(one, inner)]
+    for one in (part, *branches):
+        for name in one.get("required") or ():
+            if name in inner and "const" not in ((one.get("properties") or {}).get(name) or {}):
+                yield name
 
 
 def with_wrong_types(form: Json, config: Json) -> Iterator[tuple[str, Json]]:

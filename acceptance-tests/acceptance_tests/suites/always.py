@@ -1,4 +1,4 @@
-"""What holds in every run: these look at all that the other behaviours have made the connector say, so they come last."""
+"""What holds in every run: these look at all that the others have made the connector say, so they come last."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ def standard_output_holds_messages_only(subject: Subject) -> None:
     """Every line on standard output is an Airbyte message; everything else belongs on standard error."""
     _runs(subject)
     noise = subject.noticed.noise
-    expect(not noise, "JSON messages only", f"{len(noise)} other lines: {some(noise, 3)}", "what prints to standard output")
+    expect(
+        not noise, "JSON messages only", f"{len(noise)} other lines: {some(noise, 3)}", "what prints to standard output"
+    )
 
 
 @behaviour
@@ -35,7 +37,9 @@ def secrets_stay_secret(subject: Subject) -> None:
     """No value that the form marks as secret stands in a log, an error, a status or on standard error."""
     _runs(subject)
     leaks = subject.noticed.leaks
-    expect(not leaks, "no secret outside of the data", f"{len(leaks)} times: {some(leaks, 3)}", "what is logged and raised")
+    expect(
+        not leaks, "no secret outside of the data", f"{len(leaks)} times: {some(leaks, 3)}", "what is logged and raised"
+    )
 
 
 @behaviour

@@ -42,7 +42,12 @@ def succeeds_with_the_given_config(subject: Subject) -> None:
     said = subject.check()
     found = verdict(said)
     message = [str(one.body.get("message")) for one in said.transcript.of("CONNECTION_STATUS")]
-    expect(found == "SUCCEEDED", "SUCCEEDED", f"{found}: {some(message) or said.story}", "the config, and what `check` tries")
+    expect(
+        found == "SUCCEEDED",
+        "SUCCEEDED",
+        f"{found}: {some(message) or said.story}",
+        "the config, and what `check` tries",
+    )
 
 
 @behaviour
@@ -67,7 +72,10 @@ def tolerates_an_option_that_it_does_not_know(subject: Subject) -> None:
 @behaviour
 def refuses_a_config_without_a_required_option(subject: Subject) -> None:
     """Each required option taken out, one at a time: FAILED with a message, or an ERROR and a non-zero end."""
-    wrong = [refused(subject, f"without {name}", config) for name, config in without_each_required(subject.form, subject.config)]
+    wrong = [
+        refused(subject, f"without {name}", config)
+        for name, config in without_each_required(subject.form, subject.config)
+    ]
     if not wrong:
         raise NotApplicable("the form requires nothing that the config gives")
     expect(not any(wrong), "FAILED or ERROR each time", some(filter(None, wrong)), "how the config is read")
@@ -75,8 +83,11 @@ def refuses_a_config_without_a_required_option(subject: Subject) -> None:
 
 @behaviour
 def refuses_a_value_of_a_wrong_type(subject: Subject) -> None:
-    """Each option given a value of another type, one at a time: FAILED with a message, or an ERROR and a non-zero end."""
-    wrong = [refused(subject, f"{name} of a wrong type", config) for name, config in with_wrong_types(subject.form, subject.config)]
+    """Each option given a value of another type, one at a time: FAILED with a message, or an ERROR and no 0."""
+    wrong = [
+        refused(subject, f"{name} of a wrong type", config)
+        for name, config in with_wrong_types(subject.form, subject.config)
+    ]
     if not wrong:
         raise NotApplicable("the config gives no option with a type")
     expect(not any(wrong), "FAILED or ERROR each time", some(filter(None, wrong)), "how the config is read")

@@ -92,7 +92,9 @@ def is_a_json_schema(subject: Subject) -> None:
 def allows_the_given_config(subject: Subject) -> None:
     """The config that the connector works with is valid by its own form."""
     errors = list(jsonschema.Draft7Validator(subject.form).iter_errors(subject.config))
-    texts = [f"{'.'.join(map(str, error.absolute_path)) or 'the config'}: breaks {error.validator!r}" for error in errors]
+    texts = [
+        f"{'.'.join(map(str, error.absolute_path)) or 'the config'}: breaks {error.validator!r}" for error in errors
+    ]
     expect(not errors, "no error", some(texts), "the form and the config")
 
 
@@ -119,7 +121,9 @@ def uses_no_combinations_that_the_form_cannot_show(subject: Subject) -> None:
     """No allOf, anyOf, not, prefixItems, or the like."""
     banned = ("allOf", "anyOf", "not", "prefixItems", "patternProperties", "dependencies", "if", "then", "else")
     found = [(place, part) for place, part in [("the form", subject.form), *parts(subject.form)]]
-    none_of([f"{place}: {word}" for place, part in found for word in banned if word in part], f"none of {', '.join(banned)}")
+    none_of(
+        [f"{place}: {word}" for place, part in found for word in banned if word in part], f"none of {', '.join(banned)}"
+    )
 
 
 @behaviour
@@ -137,7 +141,11 @@ def references_lead_somewhere(subject: Subject) -> None:
         return False
 
     none_of(
-        [f"{place}: {node['$ref']}" for place, node in everything(subject.form) if "$ref" in node and broken(node["$ref"])],
+        [
+            f"{place}: {node['$ref']}"
+            for place, node in everything(subject.form)
+            if "$ref" in node and broken(node["$ref"])
+        ],
         "references that can be resolved",
     )
 
@@ -173,7 +181,9 @@ def required_lists_what_exists(subject: Subject) -> None:
         if required is not None and not isinstance(required, list):
             wrong.append(f"{place}: required is {required!r}")
         elif required and "properties" in node:
-            wrong += [f"{place}: {name} is required and does not exist" for name in required if name not in node["properties"]]
+            wrong += [
+                f"{place}: {name} is required and does not exist" for name in required if name not in node["properties"]
+            ]
         if isinstance(node.get("optional"), bool):
             wrong.append(f"{place}: optional")
     none_of(wrong, "a list of names")
@@ -196,7 +206,9 @@ def _choice_problems(part: Json, branches: Any) -> Iterator[str]:
     if not isinstance(branches, list) or not all(isinstance(one, dict) and "properties" in one for one in branches):
         yield "a branch without properties"
         return
-    shared = set.intersection(*({name for name, inner in one["properties"].items() if "const" in inner} for one in branches))
+    shared = set.intersection(
+        *({name for name, inner in one["properties"].items() if "const" in inner} for one in branches)
+    )
     if not shared:
         yield "no option with a const is common to all branches"
     for name in shared:
@@ -254,7 +266,11 @@ def objects_are_not_empty(subject: Subject) -> None:
 def dates_have_a_pattern(subject: Subject) -> None:
     """An option of format date or date-time has a pattern too: the form checks that and not the format."""
     none_of(
-        [place for place, part in parts(subject.form) if part.get("format") in ("date", "date-time") and "pattern" not in part],
+        [
+            place
+            for place, part in parts(subject.form)
+            if part.get("format") in ("date", "date-time") and "pattern" not in part
+        ],
         "a pattern beside the format",
     )
 
@@ -299,7 +315,9 @@ def orders_are_distinct(subject: Subject) -> None:
     wrong = []
     for place, part in [("the form", subject.form), *parts(subject.form)]:
         inner = [one for one in (part.get("properties") or {}).values() if isinstance(one, dict)]
-        repeated = [order for order, count in Counter(one["order"] for one in inner if "order" in one).items() if count > 1]
+        repeated = [
+            order for order, count in Counter(one["order"] for one in inner if "order" in one).items() if count > 1
+        ]
         wrong += [f"{place}: order {order}" for order in repeated]
     none_of(wrong, "distinct orders")
 
@@ -335,7 +353,7 @@ def oauth_points_at_options(subject: Subject) -> None:
     if auth is None:
         return
     path, value = auth.get("predicate_key") or [], auth.get("predicate_value")
-    places = {re.sub(r"\[\d*\]", "", place): [] for place, _ in parts(subject.form)}
+    places: dict[str, list[Json]] = {re.sub(r"\[\d*\]", "", place): [] for place, _ in parts(subject.form)}
     for place, part in parts(subject.form):
         places[re.sub(r"\[\d*\]", "", place)].append(part)
     named = places.get(".".join(path), [])
@@ -354,5 +372,7 @@ def oauth_points_at_options(subject: Subject) -> None:
 def sync_modes_are_known(subject: Subject) -> None:
     """supported_destination_sync_modes is a list of modes of the protocol, not empty, without repetition."""
     modes = subject.spec.get("supported_destination_sync_modes")
-    good = isinstance(modes, list) and modes and set(map(str, modes)) <= MODES and len(set(map(str, modes))) == len(modes)
+    good = (
+        isinstance(modes, list) and modes and set(map(str, modes)) <= MODES and len(set(map(str, modes))) == len(modes)
+    )
     expect(good, f"some of {sorted(MODES)}", f"{modes}", "supported_destination_sync_modes of `spec`")

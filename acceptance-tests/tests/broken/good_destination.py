@@ -1,6 +1,6 @@
 """A destination without a fault, of the standard library alone. Broken ones inherit from it and change one thing.
 
-Its store is a folder with one file a stream, which each commit replaces as a whole. A line is a generation and a record.
+Its store is a folder with one file a stream, which each commit replaces as a whole. A line is a generation and a row.
 """
 
 from __future__ import annotations
@@ -92,13 +92,13 @@ class Stream:
         if self.mode == "overwrite":
             self.replace(self.staged)
         elif self.truncates:
-            self.replace([line for line in self.stored() if int(line.partition(" ")[0]) >= self.minimum])
+            self.replace([line for line in self.stored() if int(line.partition(" ")[0]) >= (self.minimum or 0)])
 
 
 class Destination:
     """Each verb is a method; `main` is the command line."""
 
-    modes = ("append", "overwrite", "append_dedup")
+    modes: tuple[str, ...] = ("append", "overwrite", "append_dedup")
 
     def __init__(self) -> None:
         self.streams: dict[Name, Stream] = {}

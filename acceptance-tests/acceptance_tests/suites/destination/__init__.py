@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from acceptance_tests.suite import Register
-from acceptance_tests.suites.destination import inputs, judged, modes, states, stop, streams, values
+from acceptance_tests.suites.destination import (
+    append,
+    dedup,
+    first,
+    inputs,
+    judged,
+    overwrite,
+    states,
+    stop,
+    streams,
+    values,
+)
 
-FIRST: Register = modes.FIRST
+FIRST: Register = first.ALL
 """Before any check."""
 DESTINATION_ONLY: Register = [
-    *modes.ALL,
+    *append.ALL,
+    *overwrite.ALL,
+    *dedup.ALL,
     *states.ALL,
     *inputs.ALL,
     *streams.ALL,

@@ -35,29 +35,44 @@ def trace_line(kind: str, **body: object) -> bytes:
 
 @behaviour
 def may_hold_logs_and_traces(subject: DestinationSubject) -> None:
-    """LOG, ESTIMATE, ANALYTICS and ERROR lines between the records, as a bare pipe and PyAirbyte send them, are passed over."""
+    """LOG, ESTIMATE and ANALYTICS lines between the records, as a pipe and PyAirbyte send them, are passed over."""
     stream = subject.stream()
     name = id_of(stream)
     feed = Feed().raw(log_line("hello")).status(name, "STARTED", "RUNNING").add(name, subject.rows(2))
     feed.raw(trace_line("ESTIMATE", estimate={"name": name.name, "type": "STREAM", "row_estimate": 5}))
-    feed.raw(trace_line("ANALYTICS", analytics={"type": "x", "value": "y"})).add(name, subject.rows(2, first=10)).raw(log_line("x" * 5000))
+    feed.raw(trace_line("ANALYTICS", analytics={"type": "x", "value": "y"})).add(name, subject.rows(2, first=10)).raw(
+        log_line("x" * 5000)
+    )
     takes(subject, feed.state(name).status(name, "COMPLETE"), stream, "with LOG and TRACE lines")
 
 
 @behaviour
 def may_hold_explicit_nulls(subject: DestinationSubject) -> None:
-    """Messages with every key there and null where it is not used, as PyAirbyte sends them, are read as if those were absent."""
+    """Messages with every key there, null where it is not used, as PyAirbyte sends them, are read as any other."""
     stream = subject.stream()
     name = id_of(stream)
     nothing = {"log": None, "spec": None, "connectionStatus": None, "catalog": None, "trace": None, "control": None}
     feed = Feed()
     for row in subject.rows(3):
-        body = {"stream": name.name, "data": row, "emitted_at": now(), "namespace": None, "meta": None, "file_reference": None}
+        body = {
+            "stream": name.name,
+            "data": row,
+            "emitted_at": now(),
+            "namespace": None,
+            "meta": None,
+            "file_reference": None,
+        }
         feed.raw(line({"type": "RECORD", "record": body, "state": None, **nothing}))
         feed.rows.setdefault(name, []).append(row)
     feed.state(name, None, data=None).status(name, "COMPLETE")
     entry = {**by_pyairbyte(stream, subject.any_mode), "cursor_field": None, "destination_object_name": None}
-    takes(subject, feed, stream, "with explicit nulls", {**entry, "stream": {**stream, "namespace": None, "is_resumable": None}})
+    takes(
+        subject,
+        feed,
+        stream,
+        "with explicit nulls",
+        {**entry, "stream": {**stream, "namespace": None, "is_resumable": None}},
+    )
 
 
 @behaviour
@@ -104,7 +119,8 @@ def may_hold_records_without_fields(subject: DestinationSubject) -> None:
 
 @behaviour
 def may_hold_streams_that_the_catalog_lacks(subject: DestinationSubject) -> None:
-    """Records of a stream that is not in the catalog, or of another namespace, are an error or left out: never written to a stream that is."""
+    """Records of a stream or a namespace that is not in the catalog are an error or left out, and not written to one
+    that is."""
     stream = subject.stream()
     name = id_of(stream)
     rows = subject.rows(3)
@@ -119,7 +135,7 @@ def may_hold_streams_that_the_catalog_lacks(subject: DestinationSubject) -> None
 
 @behaviour
 def may_be_cut_in_the_middle_of_a_line(subject: DestinationSubject) -> None:
-    """When the input breaks off in a line, half a record is never written, what was acknowledged is there, and it is told."""
+    """When the input breaks off in a line, no half record is written, acknowledged rows are there, and it is told."""
     stream = subject.stream()
     name = id_of(stream)
     rows = subject.rows(12)
@@ -138,7 +154,8 @@ def may_be_cut_in_the_middle_of_a_line(subject: DestinationSubject) -> None:
 
 @behaviour
 def may_be_broken(subject: DestinationSubject) -> None:
-    """A line that is not JSON ends it with an ERROR, or is passed over: what was acknowledged is there, and exit code 0 means everything."""
+    """A line that is not JSON ends it with an ERROR, or is passed over: what was acknowledged is there, and exit code 0
+    means everything."""
     stream = subject.stream()
     name = id_of(stream)
     rows = subject.rows(6)
@@ -164,7 +181,12 @@ def may_break_off_without_complete(subject: DestinationSubject) -> None:
     expect(tells(said), "a warning, or a non-zero exit code", said.story, "what is said about a source that died")
     if subject.can_get and echoed(said.transcript):
         lost = missing(rows[:6], subject.get(name, perhaps_none=True))
-        expect(not lost or subject.any_mode == "overwrite", "the rows that were acknowledged", f"{len(lost)} missing", "when a STATE is let go")
+        expect(
+            not lost or subject.any_mode == "overwrite",
+            "the rows that were acknowledged",
+            f"{len(lost)} missing",
+            "when a STATE is let go",
+        )
 
 
 @behaviour
@@ -182,9 +204,11 @@ def is_never_acknowledged_where_nothing_can_be_written(subject: DestinationSubje
         raise NotApplicable("the config names no host, address or path")
     stream = subject.stream()
     process = subject.connector.start("write", config=config, catalog={"streams": [by_ui(stream, subject.any_mode)]})
-    process.offer(piped(id_of(stream), subject.rows(5)).bytes)
+    process.offer(piped(id_of(stream), subject.rows(5)).text)
     said = subject.answered("write", subject.connector.say(process), good=False)
     back = echoed(said.transcript)
     if back or said.ok:
-        raise Failure("no STATE and a non-zero exit code", f"{len(back)} STATEs; {said.story}", "errors that are swallowed")
+        raise Failure(
+            "no STATE and a non-zero exit code", f"{len(back)} STATEs; {said.story}", "errors that are swallowed"
+        )
     expect(said.transcript.errors, "an ERROR trace", said.story, "errors that never become a TRACE")

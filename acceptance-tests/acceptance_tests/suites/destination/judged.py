@@ -19,13 +19,13 @@ behaviour = behaviours(ALL, "judge")
 
 @behaviour
 def accepts_a_sync_as_the_ui_sends_it(subject: DestinationSubject) -> None:
-    """The stock platform's rules for a connector registered in the UI: ids on STATEs and required back, no COMPLETE, counts."""
+    """The stock platform's rules for a connector registered in the UI: `id`s back, counts, no COMPLETE."""
     _sync(subject, refreshes=False)
 
 
 @behaviour
 def accepts_a_sync_with_generations(subject: DestinationSubject) -> None:
-    """The stock platform's rules where refreshes are supported: generation ids, and COMPLETE for every stream at the end."""
+    """The stock platform's rules where refreshes are supported: generation ids, and COMPLETE for all at the end."""
     _sync(subject, refreshes=True)
 
 
@@ -36,13 +36,15 @@ def _sync(subject: DestinationSubject, *, refreshes: bool) -> None:
     feed = _source(subject, streams)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "lines")
-        path.write_bytes(feed.bytes)
+        path.write_bytes(feed.text)
         words = [sys.executable, "-m", "acceptance_tests.stand_in", "source", str(path)]
         destination = subject.start(entries)
         with Process(words, folder="/") as source, destination:
             verdict = replicate(source, destination, Judge(entries, refreshes=refreshes), subject.timeout)
     if not verdict.ok:
-        raise Failure("a sync that the platform accepts", "; ".join(verdict.failures[:5]), "what the platform requires of STATEs")
+        raise Failure(
+            "a sync that the platform accepts", "; ".join(verdict.failures[:5]), "what the platform requires of STATEs"
+        )
     if subject.can_get:
         for stream in streams:
             subject.must_hold(id_of(stream), feed.rows[id_of(stream)], "after the sync")

@@ -40,9 +40,19 @@ def keeps_everything_that_it_held(subject: DestinationSubject) -> None:
     """A STATE comes back with every key and value: unknown keys, nulls, long numbers, text in any alphabet."""
     stream = subject.stream()
     name = id_of(stream)
-    odd = {"cursor": None, "big": 123456789012345678901234567890, "text": "é \u2028 🦙 \\ \"", "deep": [{"a": [1, None, ""]}], "": 0}
-    feed = Feed().add(name, subject.rows(2)).state(name, odd, acceptance_unknown={"a": [1, {"b": None}]}, partition_id="p")
-    said = subject.written([by_ui(stream, subject.any_mode)], feed.status(name, "COMPLETE"), "a write with an odd STATE")
+    odd = {
+        "cursor": None,
+        "big": 123456789012345678901234567890,
+        "text": 'é \u2028 🦙 \\ "',
+        "deep": [{"a": [1, None, ""]}],
+        "": 0,
+    }
+    feed = (
+        Feed().add(name, subject.rows(2)).state(name, odd, acceptance_unknown={"a": [1, {"b": None}]}, partition_id="p")
+    )
+    said = subject.written(
+        [by_ui(stream, subject.any_mode)], feed.status(name, "COMPLETE"), "a write with an odd STATE"
+    )
     wrong = echo_mistakes(feed, echoed(said.transcript))
     expect(not wrong, "the STATE as it was sent", some(wrong, 3), LOOK)
 
@@ -87,12 +97,14 @@ def carries_counts_that_add_up(subject: DestinationSubject) -> None:
 
 def _wait_for_a_big_line(process: Process, seconds: float) -> bool:
     """Until a line has begun that is longer than any log: its writer now stands still, since nobody reads on."""
-    return process.pump(lambda: process.partial > BALLAST // 16 or any(len(one) > BALLAST for one in process.lines), seconds, chunk=4096)
+    return process.pump(
+        lambda: process.partial > BALLAST // 16 or any(len(one) > BALLAST for one in process.lines), seconds, chunk=4096
+    )
 
 
 @behaviour
 def comes_back_only_when_its_rows_are_there(subject: DestinationSubject) -> None:
-    """At the moment when a STATE comes out, the rows before it are in the store, and kill -9 does not take them away."""
+    """When a STATE comes out, the rows before it are in the store, and kill -9 does not take them away."""
     subject.offers("append")
     subject.needs_get()
     stream = subject.stream()
@@ -101,9 +113,8 @@ def comes_back_only_when_its_rows_are_there(subject: DestinationSubject) -> None
     for number in range(3):
         feed.add(name, subject.rows(4, first=10 * number)).state(name, {"cursor": number, "ballast": "x" * BALLAST})
     process = subject.start([by_ui(stream, "append")])
-    process.offer(feed.status(name, "COMPLETE").bytes)
+    process.offer(feed.status(name, "COMPLETE").text)
     for sent in feed.states:
-        before = len(process.lines)
         _close_when_taken(process, subject.timeout)
         if not _wait_for_a_big_line(process, subject.timeout):
             said = subject.finish("write", process)
@@ -120,8 +131,13 @@ def comes_back_only_when_its_rows_are_there(subject: DestinationSubject) -> None
             absent = missing(feed.rows[name], subject.get(name))
             expect(not absent, "the rows after kill -9 as well", f"{len(absent)} are gone", "what makes rows safe")
         else:
-            process.pump(lambda before=before: sum(len(one) > BALLAST for one in process.lines[before:]) > 0, subject.timeout, chunk=4096)  # type: ignore[misc]
-            process.lines = []
+            _read_the_big_line(process, subject.timeout)
+
+
+def _read_the_big_line(process: Process, seconds: float) -> None:
+    """Read on to its end."""
+    process.pump(lambda: any(len(one) > BALLAST for one in process.lines), seconds, chunk=4096)
+    process.take_lines()
 
 
 def _close_when_taken(process: Process, seconds: float) -> None:

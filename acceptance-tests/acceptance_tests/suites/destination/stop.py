@@ -32,7 +32,11 @@ def feed_from(subject: DestinationSubject, stream: StreamId, first: int) -> Feed
 
 def acknowledged(said: Said) -> int:
     """The last group whose STATE has come back."""
-    groups = [message.body["stream"]["stream_state"]["group"] for message in echoed(said.transcript) if "stream" in message.body]
+    groups = [
+        message.body["stream"]["stream_state"]["group"]
+        for message in echoed(said.transcript)
+        if "stream" in message.body
+    ]
     return max(groups, default=0)
 
 
@@ -54,7 +58,7 @@ def measured(subject: DestinationSubject, mode: str) -> float:
 def struck(subject: DestinationSubject, stream: Json, mode: str, after: float) -> Said:
     """A write that is killed after so many seconds."""
     process = subject.start([by_ui(stream, mode)])
-    process.offer(feed_from(subject, id_of(stream), 0).bytes)
+    process.offer(feed_from(subject, id_of(stream), 0).text)
     until = time.monotonic() + after
     process.pump(lambda: not process.waiting, after)
     if not process.waiting and subject.random.random() < 0.5:
@@ -65,8 +69,8 @@ def struck(subject: DestinationSubject, stream: Json, mode: str, after: float) -
 
 @behaviour(slow=True)
 def can_be_killed_at_any_moment_of_an_append(subject: DestinationSubject) -> None:
-    """kill -9 at random moments of an append: acknowledged rows are there, nothing is there that was not sent, and after a
-    run from the last STATE every row is there, those twice at most whose STATE had not come back."""
+    """kill -9 at random moments of an append: acknowledged rows are there, nothing but what was sent is there, and
+    after a run from the last STATE every row, those twice at most whose STATE had not come back."""
     subject.offers("append")
     subject.needs_get()
     took = measured(subject, "append")
@@ -84,9 +88,19 @@ def can_be_killed_at_any_moment_of_an_append(subject: DestinationSubject) -> Non
 
 def _among(found: list[Json], possible: list[Json], due: list[Json], what: str) -> None:
     lost = missing(due, found)
-    expect(not lost, f"{what}: all {len(due)} rows that are due", f"{len(lost)} missing, such as {lost[:1]}", "what makes rows safe")
+    expect(
+        not lost,
+        f"{what}: all {len(due)} rows that are due",
+        f"{len(lost)} missing, such as {lost[:1]}",
+        "what makes rows safe",
+    )
     strange = missing([{key: row.get(key) for key in ("id", "text", "changed_at")} for row in found], possible)
-    expect(not strange, f"{what}: no row too often", f"{len(strange)} too many, such as {strange[:1]}", "what a killed run leaves")
+    expect(
+        not strange,
+        f"{what}: no row too often",
+        f"{len(strange)} too many, such as {strange[:1]}",
+        "what a killed run leaves",
+    )
 
 
 @behaviour(slow=True)
@@ -108,7 +122,7 @@ def can_be_killed_at_any_moment_of_a_dedup(subject: DestinationSubject) -> None:
 
 @behaviour(slow=True)
 def can_be_killed_at_any_moment_of_an_overwrite(subject: DestinationSubject) -> None:
-    """kill -9 at random moments of an overwrite: the old result is whole or the new one is, and the next run replaces it."""
+    """kill -9 at random moments of an overwrite: the old rows are whole or the new ones are; a next run replaces."""
     subject.offers("overwrite")
     subject.needs_get()
     took = measured(subject, "overwrite")
@@ -126,7 +140,9 @@ def can_be_killed_at_any_moment_of_an_overwrite(subject: DestinationSubject) -> 
                 "when old rows go",
             )
         subject.written([by_ui(stream, "overwrite")], feed_from(subject, name, 0), "the next run")
-        subject.must_hold(name, everything(subject), f"killed after {after:.2f} s, after the next run", "what a killed run leaves")
+        subject.must_hold(
+            name, everything(subject), f"killed after {after:.2f} s, after the next run", "what a killed run leaves"
+        )
 
 
 @behaviour
@@ -151,7 +167,7 @@ def ends_when_nobody_takes_its_output(subject: DestinationSubject) -> None:
     stream = subject.stream()
     process = subject.start([by_ui(stream, subject.any_mode)])
     process.close_output()
-    process.send(feed_from(subject, id_of(stream), 0).bytes, subject.timeout)
+    process.send(feed_from(subject, id_of(stream), 0).text, WITHIN)
     process.close_input()
     _end_within(subject, process, "with its output closed")
 

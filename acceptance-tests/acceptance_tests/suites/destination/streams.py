@@ -58,13 +58,17 @@ def are_told_apart_by_their_namespace(subject: DestinationSubject) -> None:
     expect(not wrong, "counts of each namespace", some(wrong, 3), "how streams are told apart")
     if subject.can_get:
         for one in three:
-            subject.must_hold(id_of(one), feed.rows[id_of(one)], f"in {tuple(id_of(one))}", "how streams are told apart")
+            subject.must_hold(
+                id_of(one), feed.rows[id_of(one)], f"in {tuple(id_of(one))}", "how streams are told apart"
+            )
 
 
 @streams
 def may_come_in_any_order(subject: DestinationSubject) -> None:
-    """Records and STATEs of three streams interleaved at random: all rows are there, all STATEs come back, all counts add up."""
-    turns = strategies.lists(strategies.tuples(strategies.integers(0, 2), strategies.integers(0, 40)), min_size=1, max_size=40)
+    """Records and STATEs of three streams interleaved at random: all rows and STATEs are there, all counts add up."""
+    turns = strategies.lists(
+        strategies.tuples(strategies.integers(0, 2), strategies.integers(0, 40)), min_size=1, max_size=40
+    )
 
     @hypothesis.settings(
         max_examples=EXAMPLES,
@@ -95,7 +99,9 @@ def _interleaved(subject: DestinationSubject, order: list[tuple[int, int]]) -> N
     said = subject.written([by_ui(stream, subject.any_mode) for stream in three], feed, f"the order {order}")
     back = echoed(said.transcript)
     wrong = echo_mistakes(feed, back) + count_mistakes(feed, back)
-    expect(not wrong, "all STATEs and counts", f"{some(wrong, 3)}; with (stream, rows) {order}", "STATEs between records")
+    expect(
+        not wrong, "all STATEs and counts", f"{some(wrong, 3)}; with (stream, rows) {order}", "STATEs between records"
+    )
     if subject.can_get:
         for stream in three:
             name = id_of(stream)
@@ -149,7 +155,12 @@ def may_change_a_type(subject: DestinationSubject) -> None:
     stream, rows = _runs(subject, (before, first), (after, second))
     found = {row.get("id"): row for row in map(content, subject.get(stream))}
     wrong = [row for row in rows if not _same_or_text(row["code"], found.get(row["id"], {}).get("code"))]
-    expect(not wrong, "every row with its value", f"{len(wrong)} without, such as {wrong[:1]}", "how a stored schema changes")
+    expect(
+        not wrong,
+        "every row with its value",
+        f"{len(wrong)} without, such as {wrong[:1]}",
+        "how a stored schema changes",
+    )
 
 
 def _same_or_text(one: Any, other: Any) -> bool:
@@ -160,7 +171,12 @@ def _same_or_text(one: Any, other: Any) -> bool:
 def may_be_wider_than_the_rows(subject: DestinationSubject) -> None:
     """Rows that lack declared fields, or have them null, are stored; fields are not mixed up."""
     stream = subject.stream()
-    rows: list[Json] = [{"id": 1}, {"text": "only text"}, {"changed_at": None, "id": 2, "text": None}, {"text": "x", "id": 3}]
+    rows: list[Json] = [
+        {"id": 1},
+        {"text": "only text"},
+        {"changed_at": None, "id": 2, "text": None},
+        {"text": "x", "id": 3},
+    ]
     subject.written([by_ui(stream, subject.any_mode)], piped(id_of(stream), rows), "rows that lack fields")
     if subject.can_get:
         subject.must_hold(id_of(stream), rows, "rows that lack fields", "columns that a row does not have")

@@ -34,8 +34,14 @@ ALL += [_behaviour(sample) for sample in samples()]
 
 @behaviour
 def may_be_in_streams_with_hostile_names(subject: DestinationSubject) -> None:
-    """Names of streams and namespaces with emoji, quotes, slashes, dots, spaces, in capitals and reserved words are kept apart."""
-    names = [(None, "Ünïcödé 🦙 "), ("acc SQL\"'; --", "drop table x; --'\""), ("../acc", "../../etc/"), ("acc.a", "b."), ("acc", "a.b.")]
+    """Names of streams and namespaces with emoji, quotes, slashes, dots, spaces, capitals are kept apart."""
+    names = [
+        (None, "Ünïcödé 🦙 "),
+        ("acc SQL\"'; --", "drop table x; --'\""),
+        ("../acc", "../../etc/"),
+        ("acc.a", "b."),
+        ("acc", "a.b."),
+    ]
     names += [("select", "Select "), ("ACC", "CASE"), ("acc", "case"), ("acc", "with%20percent%"), ("عربي", "עברית")]
     streams = [subject.stream(name=name, namespace=namespace) for namespace, name in names]
     feed = Feed()
@@ -46,4 +52,6 @@ def may_be_in_streams_with_hostile_names(subject: DestinationSubject) -> None:
     subject.written([by_ui(stream, subject.any_mode) for stream in streams], feed, "streams with hostile names")
     if subject.can_get:
         for number, stream in enumerate(streams):
-            subject.must_hold(id_of(stream), subject.rows(2, first=10 * number), f"in {tuple(id_of(stream))}", "how names are made")
+            subject.must_hold(
+                id_of(stream), subject.rows(2, first=10 * number), f"in {tuple(id_of(stream))}", "how names are made"
+            )

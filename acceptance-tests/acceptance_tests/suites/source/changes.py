@@ -34,7 +34,9 @@ def must_have(stream: Stream, rows: list[Json], reading: Reading, what: str) -> 
     absent = lacking(stream, rows, reading.by_stream[stream.id]) if stream.key else []
     if absent or (not stream.key and len(reading.by_stream[stream.id]) < len(rows)):
         shown_row = named(stream, (absent or rows)[0])
-        raise Failure(f"{what}: all {len(rows)} rows that were put", f"{len(absent)} missing, such as {shown_row}", "the query")
+        raise Failure(
+            f"{what}: all {len(rows)} rows that were put", f"{len(absent)} missing, such as {shown_row}", "the query"
+        )
 
 
 def values_as_put(stream: Stream, rows: list[Json], reading: Reading) -> None:

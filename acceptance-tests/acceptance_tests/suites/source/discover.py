@@ -72,7 +72,9 @@ def gives_valid_schemas(subject: SourceSubject) -> None:
             jsonschema.Draft7Validator.check_schema(stream.schema)
         except jsonschema.SchemaError as error:
             wrong.append(f"{stream.id}: {error.message[:200]}")
-        if "object" not in (types(stream.schema) or {"object"}) or not isinstance(stream.schema.get("properties"), dict):
+        if "object" not in (types(stream.schema) or {"object"}) or not isinstance(
+            stream.schema.get("properties"), dict
+        ):
             wrong.append(f"{stream.id}: no object with properties")
     none_of(wrong, "objects with properties")
 

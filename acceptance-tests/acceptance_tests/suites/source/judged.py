@@ -35,4 +35,6 @@ def _sync(subject: SourceSubject, mode: str) -> None:
     with source, Process(stand_in, folder="/", takes_input=True) as destination:
         verdict = replicate(source, destination, judge, subject.timeout)
     if not verdict.ok:
-        raise Failure("a sync that the platform accepts", "; ".join(verdict.failures[:5]), "section by section: judge.py")
+        raise Failure(
+            "a sync that the platform accepts", "; ".join(verdict.failures[:5]), "section by section: judge.py"
+        )

@@ -1,4 +1,4 @@
-"""Where it runs: any working directory, paths of either kind, a file system that is read-only but for the temporary directory."""
+"""Where it runs: any working directory, paths of either kind, a file system that is read-only but for one folder."""
 
 from __future__ import annotations
 
@@ -21,9 +21,19 @@ def works(subject: SourceSubject, what: str, **options: Any) -> None:
     connector = subject.connector
     if connector.image is None:
         check = subject.finish("check", connector.start("check", config=subject.config, **options))
-        expect(verdict(check) == "SUCCEEDED", f"{what}: `check` succeeds", check.story, "paths and files that it depends on")
+        expect(
+            verdict(check) == "SUCCEEDED",
+            f"{what}: `check` succeeds",
+            check.story,
+            "paths and files that it depends on",
+        )
         discover = subject.finish("discover", connector.start("discover", config=subject.config, **options))
-        expect(discover.ok and discover.transcript.of("CATALOG"), f"{what}: a catalog", discover.story, "files it depends on")
+        expect(
+            discover.ok and discover.transcript.of("CATALOG"),
+            f"{what}: a catalog",
+            discover.story,
+            "files it depends on",
+        )
     _ = subject.full
     reading = subject.read(subject.catalog(FULL), **options)
     expect(reading.ok, f"{what}: `read` ends well", reading.said.story, "paths and files that it depends on")
@@ -60,7 +70,13 @@ def may_be_read_only(subject: SourceSubject) -> None:
         raise NotApplicable("this system has no Landlock to make the file system read-only with")
     with tempfile.TemporaryDirectory(prefix="acceptance-tmp-") as folder:
         writable = [folder, "/dev", *(path for path in ("/tmp",) if Path(path).is_dir() and not _holds(subject, path))]
-        works(subject, "read-only", folder="/", writable=writable, environment={"TMPDIR": folder, "TMP": folder, "TEMP": folder})
+        works(
+            subject,
+            "read-only",
+            folder="/",
+            writable=writable,
+            environment={"TMPDIR": folder, "TMP": folder, "TEMP": folder},
+        )
 
 
 def _holds(subject: SourceSubject, folder: str) -> bool:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 
-import jsonschema
-
-from acceptance_tests.compare import difference, plain, shown
+from acceptance_tests.compare import difference
 from acceptance_tests.protocol import Json, StreamId, configured, now
 from acceptance_tests.reading import Reading, lacking, named
 from acceptance_tests.rows import at
 from acceptance_tests.source_subject import FULL, SourceSubject
-from acceptance_tests.suite import Failure, NotApplicable, Register, behaviours, expect, some
+from acceptance_tests.suite import NotApplicable, Register, behaviours, expect, some
 from acceptance_tests.validation import mistakes
 
 ALL: Register = []
@@ -48,14 +45,17 @@ def ends_well(subject: SourceSubject) -> None:
     """Reading all streams ends with 0 and without an ERROR, and gives at least one record."""
     reading = subject.read(subject.catalog(FULL))
     expect(
-        reading.ok and not reading.said.transcript.errors, "exit code 0 and no ERROR", reading.said.story, "the output of `read`"
+        reading.ok and not reading.said.transcript.errors,
+        "exit code 0 and no ERROR",
+        reading.said.story,
+        "the output of `read`",
     )
     expect(reading.records, "records", "none in any stream", "whether the config leads to any data")
 
 
 @behaviour
 def says_started_running_complete(subject: SourceSubject) -> None:
-    """Every selected stream, also an empty one, says STARTED, then RUNNING where it has records, and COMPLETE at its end."""
+    """Every selected stream, also an empty one, says STARTED, then RUNNING where it has records, and COMPLETE last."""
     wrong = status_mistakes(subject.full)
     expect(not wrong, "STARTED, RUNNING, COMPLETE for each stream", some(wrong), "the STREAM_STATUS traces of `read`")
 
@@ -153,7 +153,9 @@ def keeps_to_the_selected_streams(subject: SourceSubject) -> None:
     others |= {state.stream for state in reading.states if state.stream not in (None, chosen.id)}
     expect(not others, f"messages of {chosen.id} only", f"some of {some(map(str, others))}", "how the catalog is read")
     lost = lacking(chosen, subject.full.by_stream[chosen.id], reading.by_stream[chosen.id])
-    expect(not lost, f"all of {chosen.id}", f"{len(lost)} rows fewer than together with others", "how the catalog is read")
+    expect(
+        not lost, f"all of {chosen.id}", f"{len(lost)} rows fewer than together with others", "how the catalog is read"
+    )
 
 
 @behaviour
@@ -181,7 +183,12 @@ def tells_of_a_stream_that_it_does_not_have(subject: SourceSubject) -> None:
     reading = subject.read(catalog)
     status = reading.last_status(StreamId(stranger.get("namespace"), stranger["name"]))
     seen = f"{reading.said.story}; its last status is {status}, {len(reading.said.transcript.errors)} ERRORs"
-    expect(not reading.ok and reading.said.transcript.errors, "a non-zero exit code and an ERROR trace", seen, "how the catalog is read")
+    expect(
+        not reading.ok and reading.said.transcript.errors,
+        "a non-zero exit code and an ERROR trace",
+        seen,
+        "how the catalog is read",
+    )
     expect(status != "COMPLETE", "no COMPLETE for it", "COMPLETE", "how the catalog is read")
 
 
@@ -201,5 +208,3 @@ def fails_where_the_other_side_cannot_be_reached(subject: SourceSubject) -> None
     expect(said.transcript.errors, "an ERROR trace", said.story, "errors that never become a TRACE")
     done = [str(one) for one in reading.statuses if reading.last_status(one) == "COMPLETE"]
     expect(not done, "no stream COMPLETE", f"COMPLETE for {some(done)}", "errors that are swallowed")
-
-

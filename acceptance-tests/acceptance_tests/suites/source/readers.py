@@ -23,7 +23,9 @@ def must_be_all(subject: SourceSubject, reading: Reading) -> None:
     for stream in subject.full.streams:
         first, second = subject.full.by_stream[stream.id], reading.by_stream[stream.id]
         if (stream.key and lacking(stream, first, second)) or len(first) > len(second):
-            raise Failure(f"all of {stream.id}", difference(first, second) or "fewer rows", "what happens while nobody reads")
+            raise Failure(
+                f"all of {stream.id}", difference(first, second) or "fewer rows", "what happens while nobody reads"
+            )
 
 
 def _started(subject: SourceSubject) -> Process:
@@ -49,7 +51,7 @@ def _nap() -> bool:
 def may_stop_for_a_while(subject: SourceSubject) -> None:
     """A reader that stops for some seconds in the middle, and then goes on, gets every row."""
     process = _started(subject)
-    process.pump(lambda: bool(process.lines), subject.timeout, chunk=512)
+    process.wait_for_lines(1, subject.timeout, chunk=512)
     process.pump(lambda: False, STOPPED_FOR, read=False)
     must_be_all(subject, subject.reading(subject.catalog(FULL), subject.finish("read", process)))
 
@@ -58,7 +60,7 @@ def may_stop_for_a_while(subject: SourceSubject) -> None:
 def may_leave(subject: SourceSubject) -> None:
     """When the reader closes the pipe after the first line (`| head -1`), the source ends within 10 s."""
     process = _started(subject)
-    process.pump(lambda: bool(process.lines), subject.timeout, chunk=512)
+    process.wait_for_lines(1, subject.timeout, chunk=512)
     process.close_output()
     if not process.wait(LEAVE_WITHIN):
         subject.connector.kill(process)

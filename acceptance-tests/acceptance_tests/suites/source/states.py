@@ -34,7 +34,11 @@ def names_streams_of_the_catalog(subject: SourceSubject) -> None:
     wrong = []
     for what, reading in readings(subject):
         known = {stream.id for stream in reading.streams}
-        wrong += [f"{tuple(one.stream)} ({what})" for one in reading.states if one.stream is not None and one.stream not in known]
+        wrong += [
+            f"{tuple(one.stream)} ({what})"
+            for one in reading.states
+            if one.stream is not None and one.stream not in known
+        ]
     expect(not wrong, "streams of the catalog", some(wrong), LOOK)
 
 
@@ -51,7 +55,7 @@ def comes_for_every_stream(subject: SourceSubject) -> None:
 
 @behaviour
 def carries_counts_that_add_up(subject: SourceSubject) -> None:
-    """`sourceStats.recordCount` is the number of records of the stream since its last STATE, and no record is left over."""
+    """`sourceStats.recordCount` is the number of records of the stream since its last STATE, and none is left over."""
     wrong = []
     for what, reading in readings(subject):
         wrong += [f"{text} ({what})" for text in count_mistakes(reading)]

@@ -69,7 +69,7 @@ def _terminate(subject: SourceSubject, until: Callable[[Process], bool], read: b
 
 @behaviour
 def ends_on_sigterm(subject: SourceSubject) -> None:
-    """SIGTERM after the first record ends it within 10 s, with whole lines, no false COMPLETE, and states to go on from."""
+    """SIGTERM after the first record ends it within 10 s: whole lines, no false COMPLETE, states to go on from."""
     _terminate(subject, lambda process: any(b'"RECORD"' in line[:64] for line in process.lines), read=True)
 
 
@@ -81,11 +81,11 @@ def ends_on_sigterm_while_nobody_reads(subject: SourceSubject) -> None:
 
 @behaviour(slow=True)
 def can_be_killed_at_any_moment(subject: SourceSubject) -> None:
-    """kill -9 at random moments; a run from the last STATE that came out gives every row that had not come before it."""
+    """kill -9 at random moments: a run from the last STATE that came out gives every row that had not come before."""
     mode, whole = _mode(subject)
     took = whole.said.run.seconds
     lines = max(1, len(whole.said.run.lines))
-    for number in range(KILLS):
+    for number in range(subject.affordable(KILLS)):
         process = subject.start(subject.catalog(mode, whole.streams), pipe_size=SMALL_PIPE)
         if number % 2:
             seconds = subject.random.uniform(0, took)
@@ -93,7 +93,7 @@ def can_be_killed_at_any_moment(subject: SourceSubject) -> None:
             what = f"killed after {seconds:.2f} s"
         else:
             wanted = subject.random.randrange(lines)
-            process.pump(lambda process=process, wanted=wanted: len(process.lines) > wanted, subject.timeout)  # type: ignore[misc]
+            process.wait_for_lines(wanted + 1, subject.timeout)
             what = f"killed after {wanted} lines"
         said = subject.connector.kill(process)
         _resumed(subject, whole, mode, said, what)

@@ -1,0 +1,38 @@
+"""Broken destinations: each is caught by the test that is named for its fault."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from fault_table import Fault, faults
+
+from acceptance_tests.destination_subject import DestinationSubject
+from acceptance_tests.report import FAILED
+from acceptance_tests.suite import attempt
+from acceptance_tests.suites import DESTINATION
+
+NAMED = {one.name: one for one in DESTINATION}
+FAULTS = list(faults("destination"))
+EXERCISE = ("check.succeeds_with_the_given_config", "append.keeps_both_runs_with_null_ids")
+"""What is run before a test that looks at all runs."""
+
+
+def verdict(subject: DestinationSubject, name: str) -> tuple[str, str]:
+    if name.startswith("always."):
+        for before in EXERCISE:
+            attempt(NAMED[before], subject)
+    outcome = attempt(NAMED[name], subject)
+    return outcome.outcome, outcome.message
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_broken_destination_is_caught(fault: Fault, a_destination: Callable[[str], DestinationSubject]) -> None:
+    subject = a_destination(fault.path.name)
+    if fault.caught_by == "check.succeeds_with_the_given_config":
+        subject.connector.timeout = 2.0
+    outcome, message = verdict(subject, fault.caught_by)
+    assert outcome == FAILED, f"{fault.about} {message}"
+    assert "expected: " in message
+    assert "output that this test can read" not in message, "the test stumbled over it instead of judging it"

@@ -1,0 +1,207 @@
+"""The commands, as a stranger types them: reports, exit codes, images, and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+BROKEN = Path(__file__).parent / "broken"
+
+
+def python(script: str, *arguments: object) -> str:
+    return " ".join(map(str, (sys.executable, "-B", BROKEN / script, *arguments)))
+
+
+def run(*arguments: object, module: str = "cli", **options: Any) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-m", f"acceptance_tests.{module}", *map(str, arguments)]
+    return subprocess.run(words, capture_output=True, text=True, timeout=280, check=False, **options)
+
+
+def outcomes(path: Path) -> dict[str, str]:
+    return {one["test"]: one["outcome"] for one in json.loads(path.read_text())}
+
+
+def test_reports_are_written_and_say_the_same(system: Path, system_config: Path, tmp_path: Path) -> None:
+    files = {name: tmp_path / f"report.{name}" for name in ("json", "junit", "html")}
+    options = [part for name, path in files.items() for part in (f"--{name}", path)]
+    command = ["--command", python("source_loses_the_namespace.py"), "--config", system_config, *options]
+    done = run(*command, "--only", "discover.*", "--only", "read.*")
+    assert done.returncode == 1
+    found = json.loads(files["json"].read_text())
+    assert all(set(one) == {"test", "outcome", "message"} for one in found)
+    failed = {one["test"]: one["message"] for one in found if one["outcome"] == "failed"}
+    assert "read.names_streams_as_the_catalog_does" in failed
+    message = failed["read.names_streams_as_the_catalog_does"]
+    assert all(word in message for word in ("expected: ", "seen: ", "look at: "))
+    suite = ElementTree.fromstring(files["junit"].read_text())
+    assert suite.get("failures") == str(len(failed))
+    assert "read.names_streams_as_the_catalog_does" in files["html"].read_text()
+    assert "FAILED read.names_streams_as_the_catalog_does" in done.stdout
+    assert "source_loses_the_namespace: " in done.stdout
+
+
+def test_without_hooks_their_tests_are_skipped_and_named(store_config: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    command = python("good_destination.py")
+    done = run(
+        "--command", command, "--config", store_config, "--json", report, "--only", "append*", "--only", "state.*"
+    )
+    assert done.returncode == 0, done.stdout
+    assert outcomes(report)["append.keeps_equal_rows"] == "skipped"
+    assert outcomes(report)["state.carries_counts_that_add_up"] == "passed"
+    assert "needs --get" in done.stdout
+
+
+@pytest.mark.parametrize("command", [python("source_has_no_spec.py"), "acceptance-no-such-command", "sleep 621"])
+def test_without_a_spec_there_is_one_verdict(command: str, system_config: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    done = run("--command", command, "--config", system_config, "--json", report, "--timeout", "1.5")
+    assert done.returncode == 1
+    assert outcomes(report) == {"spec.answers": "failed"}
+
+
+def test_a_verb_without_an_answer_fails_once(system_config: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    command = python("source_never_answers.py")
+    done = run("--command", command, "--config", system_config, "--json", report, "--timeout", "2", "--only", "check.*")
+    assert done.returncode == 1
+    found = outcomes(report)
+    assert found["check.succeeds_with_the_given_config"] == "failed"
+    assert found["check.says_the_same_twice"] == "skipped"
+    assert "gave no answer within 2 s" in done.stdout
+
+
+def test_waivers(system_config: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    base = ["--command", python("source_checks_nothing.py"), "--config", system_config, "--json", report]
+    base += ["--only", "check.*", "--waive", "check.fails_where_the_other_side_cannot_be_reached=it is a toy"]
+    done = run(*base)
+    assert done.returncode == 0, done.stdout
+    assert outcomes(report)["check.fails_where_the_other_side_cannot_be_reached"] == "waived"
+    stale = run(*base, "--waive", "check.says_the_same_twice=it was so once")
+    assert stale.returncode == 1
+    assert "take the waiver away" in stale.stdout
+    assert run(*base, "--waive", "check.nothing_of_the_kind=no").returncode == 2
+
+
+@pytest.mark.parametrize("arguments", [[], ["--command", "x"], ["--command", "x", "--config", "/no/such/file"]])
+def test_wrong_usage(arguments: list[str]) -> None:
+    assert run(*arguments).returncode == 2
+
+
+DOCKER = """#!/bin/sh
+# Just enough of docker: `docker run [options] -v A:B IMAGE verb ...` runs the image's command with A in place of B.
+[ "$1" = run ] || exit 0
+shift
+while [ "$1" != image/under-test ]; do
+    case "$1" in -v) from="${2%%:*}"; to="${2#*:}"; shift;; esac
+    shift
+done
+shift
+for word in "$@"; do
+    shift
+    case "$word" in "$to"/*) word="$from/${word#"$to"/}";; esac
+    set -- "$@" "$word"
+done
+exec COMMAND "$@"
+"""
+
+
+def test_an_image(system_config: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    docker = folder / "docker"
+    docker.write_text(DOCKER.replace("COMMAND", python("good_source.py")))
+    docker.chmod(docker.stat().st_mode | stat.S_IEXEC)
+    report = tmp_path / "report.json"
+    environment = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
+    only = [part for name in ("check.*", "discover.*", "read.*", "place.*") for part in ("--only", name)]
+    done = run("--image", "image/under-test", "--config", system_config, "--json", report, *only, env=environment)
+    assert done.returncode == 0, done.stdout
+    assert outcomes(report)["read.gives_the_same_twice"] == "passed"
+    assert outcomes(report)["place.may_be_any_working_directory"] == "skipped"
+
+
+def test_the_list_of_tests() -> None:
+    listed = run("--list").stdout
+    assert "read.gives_the_same_twice: Two full reads" in listed
+    assert "values.forty_megabytes" in listed
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "code"),
+    [
+        ("good_source.py", "good_destination.py", 0),
+        ("good_source.py", "destination_loses_the_id.py", 1),
+        ("source_gives_legacy_states.py", "good_destination.py", 1),
+    ],
+)
+@pytest.mark.parametrize(
+    "options", [["--mode", "overwrite"], ["--refreshes", "--mode", "overwrite"], ["--incremental"]]
+)
+def test_the_judge_as_a_command(
+    source: str,
+    destination: str,
+    code: int,
+    options: list[str],
+    system_config: Path,
+    store_config: Path,
+    tmp_path: Path,
+) -> None:
+    ends = ["--source", python(source), "--source-config", system_config]
+    ends += ["--destination", python(destination), "--destination-config", store_config]
+    state = tmp_path / "state.json"
+    done = run(*ends, *options, "--state-out", state, module="judge_cli")
+    assert done.returncode == code, done.stdout
+    if code == 0:
+        assert "shop.orders: 47 records, complete" in done.stdout
+        assert len(json.loads(state.read_text())) == 3
+
+
+PLUGIN_TEST = """
+import pytest
+from acceptance_tests.plugin import Acceptance, source_suite
+
+@pytest.fixture(scope="module")
+def connector():
+    return Acceptance(command=COMMAND, config=CONFIG, waivers={
+        "check.fails_where_the_other_side_cannot_be_reached": "a toy",
+        "check.says_the_same_twice": "no longer needed",
+    })
+
+test_it = source_suite()
+"""
+
+
+def test_the_pytest_plugin(system: Path, tmp_path: Path) -> None:
+    config = {"folder": str(system), "password": "hunter2-hunter2"}
+    text = PLUGIN_TEST.replace("COMMAND", repr(python("source_checks_nothing.py"))).replace("CONFIG", repr(config))
+    (tmp_path / "test_toy.py").write_text(text)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    words = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "-rA",
+        "-k",
+        "check or are_read_as",
+        str(tmp_path),
+    ]
+    installed = subprocess.run(
+        [*words, "--trace-config"], cwd=tmp_path, capture_output=True, text=True, check=False
+    ).stdout
+    assert "test_it[check.succeeds_with_the_given_config]" in installed
+    lines = installed.splitlines()
+    assert ["check.says_the_same_twice" in line for line in lines if line.startswith("FAILED")] == [True]
+    assert any(line.startswith("XFAIL") and "cannot_be_reached" in line for line in lines)
+    assert "needs --put" in installed
