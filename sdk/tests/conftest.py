@@ -151,11 +151,15 @@ def read_here(tmp_path: Path) -> Callable[..., Said]:
 
 @pytest.fixture
 def write_here(tmp_path: Path) -> Callable[..., Said]:
-    """Run the write loop of a Destination in this process, fed with these bytes through a pipe."""
+    """Run the write loop of a Destination in this process, fed through a pipe with bytes, or with some bytes, a
+    function that waits for something, and more bytes.
+    """
 
-    def write(destination: Any, streams: dict[str, Any], text: bytes, config: Any = None) -> Said:
+    def write(destination: Any, streams: dict[str, Any], text: bytes | list[Any], config: Any = None) -> Said:
         reading, writing = os.pipe()
-        feeder = threading.Thread(target=_feed, args=(writing, text), daemon=True)
+        feeder = threading.Thread(
+            target=_feed, args=(writing, [text] if isinstance(text, bytes) else text), daemon=True
+        )
         feeder.start()
         error = None
         with captured(tmp_path) as (output, written):
@@ -172,12 +176,15 @@ def write_here(tmp_path: Path) -> Callable[..., Said]:
     return write
 
 
-def _feed(fd: int, text: bytes) -> None:
+def _feed(fd: int, parts: list[Any]) -> None:
     try:
         with os.fdopen(fd, "wb", buffering=0) as pipe:
-            view = memoryview(text)
-            while view:
-                view = view[pipe.write(view) :]
+            for part in parts:
+                view = memoryview(b"" if callable(part) else part)
+                while view:
+                    view = view[pipe.write(view) :]
+                if callable(part):
+                    part()
     except BrokenPipeError:
         return
 

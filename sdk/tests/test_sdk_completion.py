@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -292,6 +293,23 @@ def test_a_second_complete_changes_nothing(run: Any, say: Any) -> None:
         assert said.error is None
         assert warehouse.tables["a"][-2:] == ns(1, 2)
         assert [what for what, _ in warehouse.events] == ["open", "complete"]
+
+
+@pytest.mark.parametrize("more", [[], [3]])
+def test_a_complete_that_comes_when_all_is_done(write_here: Any, say: Any, kind: str, more: list[int]) -> None:
+    warehouse = Warehouse(a=ns(7))
+
+    def completed() -> None:
+        deadline = time.monotonic() + 30
+        while ("complete", "a") not in warehouse.events and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    complete = say.lines(say.status("a", "COMPLETE"))
+    parts = [say.lines(*row(say, 1, 2)) + complete, completed, say.lines(*row(say, *more)) + complete]
+    said = write_here(warehouse.destination(kind), say.catalog("a", destination_sync_mode="overwrite"), parts)
+    assert said.error is None
+    assert warehouse.tables == {"a": ns(3) if more else ns(1, 2)}, "new rows are a new run, nothing is no run"
+    assert [what for what, _ in warehouse.events] == ["open", "complete"] * (2 if more else 1)
 
 
 # PyAirbyte says 1/1/1 in every run

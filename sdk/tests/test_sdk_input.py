@@ -264,6 +264,14 @@ def test_text_that_is_not_utf8_is_told(place: bytes, bad: bytes) -> None:
         read(b'{"type":"LOG","log":' + place % bad + b"}\n")
 
 
+@pytest.mark.parametrize("half", [b"\\ud800", b"\\udc00 and more", b"\\ud83d\\u0041"])
+def test_half_of_a_surrogate_pair_stops_the_run_and_is_told(half: bytes) -> None:
+    """No UTF-8 can carry it, though the grammar of JSON lets it pass; Python's json module writes it so."""
+    with pytest.raises(ConfigError, match=r"Line 1 .* not JSON"):
+        read(envelope(b'{"x":"%s"}' % half) + b"\n")
+    assert len(read(envelope(b'{"x":"\\ud83d\\ude00 \\\\ud800"}') + b"\n")) == 1
+
+
 def test_rows_before_a_bad_line_are_given_before_it_is_told() -> None:
     reader = LineReader()
     items = reader.feed(envelope(b'{"x":1}') + b"\n" + envelope(b'{"x":1}') + b"\noops\n" + envelope(b"{}") + b"\n")

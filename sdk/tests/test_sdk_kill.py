@@ -115,7 +115,7 @@ class Pipe:
 
 
 @pytest.mark.parametrize("store", [False, True], ids=["write", "store"])
-@pytest.mark.parametrize("kills", [5, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [5, pytest.param(25, marks=pytest.mark.slow)])
 def test_no_row_is_missing_after_kills(connector: Any, say: Any, tmp_path: Path, kills: int, store: bool) -> None:
     pipe = Pipe(connector, tmp_path, store)
     streams = say.catalog("a", sync_mode="incremental")
@@ -142,7 +142,7 @@ def test_no_row_is_missing_after_kills(connector: Any, say: Any, tmp_path: Path,
 
 
 @pytest.mark.parametrize("store", [False, True], ids=["write", "store"])
-@pytest.mark.parametrize("kills", [3, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [3, pytest.param(15, marks=pytest.mark.slow)])
 def test_an_overwrite_is_never_half_visible(connector: Any, say: Any, tmp_path: Path, kills: int, store: bool) -> None:
     pipe = Pipe(connector, tmp_path, store)
     streams = say.catalog("a", destination_sync_mode="overwrite")
