@@ -14,7 +14,7 @@ NAMES := $(shell sed -n 's/^name = "\(.*\)"/\1/p' $(PROJECTS))
 EXTRAS_sdk := [cdk]
 
 .DEFAULT_GOAL := help
-.PHONY: help install parts native demo test test-fast lint format types bench lock clean
+.PHONY: help install parts native image images pages demo test test-fast lint format types bench lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,15 @@ types: install ## check types
 		echo "mypy $$package"; \
 		$(BIN)/mypy --no-error-summary $$(ls -d $$package/*_*/ $$package/*.py $$package/tests/*.py 2>/dev/null) || failed=1; \
 	done; exit $${failed:-0}
+
+image: parts ## build one image: make image C=source-postgres [BASE=…] [PREFIX=ghcr.io/me/]
+	@$(BIN)/python -m connector_images build $(C) $(if $(BASE),--base $(BASE)) $(if $(PREFIX),--prefix $(PREFIX))
+
+images: C :=
+images: image ## build the images of all connectors
+
+pages: install ## write the pages of the connectors in docs/connectors from what these say of themselves
+	@$(BIN)/python -m connector_images pages
 
 bench: install parts ## measure ours and peers side by side
 	$(UV) pip install --quiet --compile-bytecode --constraints requirements.lock --editable './benchmarks[peers]'

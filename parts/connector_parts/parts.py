@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-PARTS = ("postgres", "s3")
+PARTS = ("postgres", "s3", "containers")
 """The modules of this package that hold parts. Each has `survey(build)`, which yields one `Part` per server."""
 
 

@@ -1,0 +1,1 @@
+"""Builds the images of the connectors, and writes the pages that describe them."""
