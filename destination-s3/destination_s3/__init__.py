@@ -15,7 +15,7 @@ __all__ = ["destination", "main"]
 
 
 def limits(config: S3Config) -> Limits:
-    """One lane: parts travel in threads of their own, and a thousand open files would double the memory of two lanes."""
+    """One lane: parts travel in threads of their own, and two lanes would hold twice the open files in memory."""
     return Limits(commit_seconds=config.file_max_seconds)
 
 

@@ -37,11 +37,12 @@ def _told(root: Path) -> Iterator[None]:
         yield
     except OSError as error:
         place, why = error.filename or root, error.strerror or type(error).__name__
-        if isinstance(error, PermissionError | NotADirectoryError | IsADirectoryError) or error.errno in _LASTING:
+        if isinstance(error, _IN_THE_WAY) or error.errno in _LASTING:
             raise ConfigError(f"{place}: {why}. Make it writable, or name another folder.") from error
         raise TransientError(f"{place}: {why}.") from error
 
 
+_IN_THE_WAY = (PermissionError, NotADirectoryError, IsADirectoryError, FileExistsError)
 _LASTING = {errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL}
 
 
@@ -62,8 +63,8 @@ class Folder:
         path = self._notes_of(tags.stream, tags.run)
         if path not in self._noted:
             stream = {"namespace": tags.stream.namespace, "name": tags.stream.name}
-            note = FileUpload(path, tags.run)
-            note.finish(json.dumps({**stream, "generation_id": tags.generation, "run_id": tags.run}).encode())
+            note = json.dumps({**stream, "generation_id": tags.generation, "run_id": tags.run})
+            _write(path, tags.run, note.encode())
             self._noted.add(path)
 
     def _notes_of(self, stream: StreamName, run: str) -> Path:
@@ -128,8 +129,7 @@ class Folder:
     def check(self, folder: str) -> None:
         place = self._root / folder
         with _told(self._root):
-            probe = FileUpload(place / "airbyte-check", "check")
-            probe.finish(b"May be removed.")
+            _write(place / "airbyte-check", "check", b"May be removed.")
             os.listdir(place)
             (place / "airbyte-check").unlink()
             self._remove_empty(place)
@@ -166,6 +166,15 @@ class FileUpload:
             with suppress(OSError):
                 self._file.close()
                 self._hidden.unlink()
+
+
+def _write(path: Path, run: str, content: bytes) -> None:
+    """A small file, whole or not at all."""
+    upload = FileUpload(path, run)
+    try:
+        upload.finish(content)
+    finally:
+        upload.abort()
 
 
 def _sync_folder(folder: Path) -> None:

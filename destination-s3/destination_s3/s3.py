@@ -111,10 +111,16 @@ class Bucket:
         )
 
     def delete(self, found: Iterable[Found]) -> None:
-        """One by one: the request that removes many at once is not known to every server."""
-        for key, _ in found:
-            with told(self.name, "remove objects", "s3:DeleteObject"):
-                self.client.delete_object(Bucket=self.name, Key=key)
+        """Each by itself: the request that removes many at once is not known to every server."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(8, thread_name_prefix="delete") as threads:
+            for _ in threads.map(self._delete, (key for key, _ in found)):
+                pass
+
+    def _delete(self, key: str) -> None:
+        with told(self.name, "remove objects", "s3:DeleteObject"):
+            self.client.delete_object(Bucket=self.name, Key=key)
 
     def remove_leftovers(self, folder: str, stream: StreamName, run: str) -> None:
         for key, upload in self._uploads(folder):
@@ -150,8 +156,7 @@ class Bucket:
         try:
             self._check_rest(key, folder)
         finally:
-            with told(self.name, "remove objects", "s3:DeleteObject"):
-                self.client.delete_object(Bucket=self.name, Key=key)
+            self._delete(key)
 
     def _check_rest(self, key: str, folder: str) -> None:
         try:

@@ -89,7 +89,6 @@ def test_a_run(runner: Runner) -> None:
     assert runner.place.rows() == [{"id": 1}, {"id": 2}]
 
 
-@pytest.mark.xfail(reason="the SDK takes the variables of Airbyte's path format for references to the environment")
 def test_airbytes_path_format_in_a_config_file(runner: Runner) -> None:
     data = encoded([record("a", {"id": 1}), state("a", 1), status("a")])
     runner.run(data, ["a"], s3_path_format="${NAMESPACE}/${STREAM_NAME}/${YEAR}/")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 from connector_sdk import Batch, ConfiguredStream
 from destination_s3.columns import AIRBYTE_COLUMNS, Additional, Losses, columns_of
@@ -73,10 +73,13 @@ class _Columned:
         self._needs_additional = False
 
     def fits(self, batch: Batch) -> bool:
-        if self._needs_additional or not self._additional.among(batch.rows):
+        if self._needs_additional or not self._additional.among(self._rows(batch)):
             return True
         self._needs_additional = True
         return False
+
+    def _rows(self, batch: Batch) -> Iterable[Mapping[str, Any]]:
+        return batch.rows
 
     @property
     def additional(self) -> Additional | None:
@@ -94,6 +97,11 @@ class CsvLayout(_Columned):
 
     def fits(self, batch: Batch) -> bool:
         return self._whole_rows or super().fits(batch)
+
+    def _rows(self, batch: Batch) -> Iterable[Mapping[str, Any]]:
+        from destination_s3.formats.csv import rows_of
+
+        return rows_of(batch)
 
     def encoder(self) -> Encoder:
         from destination_s3.formats.csv import CsvEncoder

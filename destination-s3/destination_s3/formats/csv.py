@@ -21,6 +21,11 @@ _decode_text = msgspec.json.Decoder(str).decode
 _needs_quotes = re.compile('[",\r\n]').search
 
 
+def rows_of(batch: Batch) -> Iterator[dict[str, msgspec.Raw]]:
+    """The fields of each row, their values undecoded."""
+    return (_decode_fields(row) for block in batch.blocks for row in block.lines.split(b"\n")[:-1])
+
+
 def cell(text: str) -> str:
     """A text as a cell."""
     return '"' + text.replace('"', '""') + '"' if not text or _needs_quotes(text) else text
