@@ -74,8 +74,8 @@ def run(file: str, pipelines: tuple[str, ...], kind: str | None) -> None:
     from airpipe.alerts import alert
     from airpipe.display import choose
     from airpipe.events import Finished
+    from airpipe.library import run_loaded
     from airpipe.pipeline import load
-    from airpipe.run import run_loaded
 
     ended: list[Finished] = []
     display = choose(kind)

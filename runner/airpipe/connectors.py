@@ -55,7 +55,8 @@ def find(side: str, connector: Connector, loaded: Loaded) -> Program:
     if connector.image:
         return Image(side, connector, _docker(loaded, side))
     if connector.command:
-        return Program(side, [_given(connector.command[0], loaded, side), *connector.command[1:]], connector.command[0])
+        label = " ".join(Path(word).name for word in connector.command[:2])
+        return Program(side, [_given(connector.command[0], loaded, side), *connector.command[1:]], label)
     wanted = names(side, connector.type or "")
     for name in wanted:
         if found := shutil.which(name, path=os.pathsep.join(_places())):

@@ -65,9 +65,10 @@ class Side:
 
 
 def lines(stream: IO[bytes]) -> Iterator[bytes]:
-    """The lines of an unbuffered pipe. A pipe that is closed meanwhile has ended."""
+    """The lines of an unbuffered pipe, which is closed at the end. A pipe that is closed meanwhile has ended."""
     try:
-        yield from io.BufferedReader(cast(io.RawIOBase, stream))
+        with io.BufferedReader(cast(io.RawIOBase, stream)) as buffered:
+            yield from buffered
     except ValueError:
         return
 

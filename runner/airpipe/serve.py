@@ -87,7 +87,7 @@ class Service:
         """Run a pipeline once, as the file says now."""
         from airpipe.alerts import alert
         from airpipe.events import Finished
-        from airpipe.run import run_loaded
+        from airpipe.library import run_loaded
 
         if self._stop.is_set():
             return

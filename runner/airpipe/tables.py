@@ -26,8 +26,8 @@ def show(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "")
     cells = [[_cell(value) for value in row] for row in rows]
     room = _room(columns, cells, console.width)
     table = Table(title=title or None, title_justify="left", box=None, header_style="bold", pad_edge=False)
-    for column in columns[:room]:
-        table.add_column(Text(column), overflow="ellipsis", no_wrap=True)
+    for number, column in enumerate(columns[:room]):
+        table.add_column(Text(column), overflow="ellipsis", no_wrap=True, min_width=_needed(number, column, cells))
     for row in cells:
         table.add_row(*map(Text, row[:room]))
     console.print(table)
@@ -39,11 +39,15 @@ def _room(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> 
     """How many columns fit, each with a part of its text at least."""
     used = 0
     for number, column in enumerate(columns):
-        widest = max((len(row[number]) for row in rows), default=0)
-        used += min(max(widest, len(column)), NARROWEST) + 1
+        used += _needed(number, column, rows) + 1
         if used > width and number:
             return number
     return len(columns)
+
+
+def _needed(number: int, column: str, rows: Sequence[Sequence[str]]) -> int:
+    widest = max((len(row[number]) for row in rows), default=0)
+    return min(max(widest, len(column)), NARROWEST)
 
 
 def _cell(value: Any) -> str:
