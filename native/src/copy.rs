@@ -322,7 +322,7 @@ impl CopyDecoder {
         let message = match message.cast::<PyBytes>() {
             Ok(bytes) => bytes,
             Err(_) => {
-                copied = py.get_type::<PyBytes>().call1((message,))?.cast_into::<PyBytes>()?;
+                copied = copy_of(message)?;
                 &copied
             }
         };
@@ -358,6 +358,16 @@ impl CopyDecoder {
     fn problem(&self, py: Python<'_>, text: &str) -> PyErr {
         PyErr::from_type(self.error.bind(py).clone(), PyString::new(py, text).unbind())
     }
+}
+
+/// The bytes of a buffer of any kind, such as the memoryviews that psycopg gives.
+#[allow(unsafe_code)]
+fn copy_of<'py>(message: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    // SAFETY: PyBytes_FromObject takes any live object, which `message` is, and returns a new reference or null with an
+    // exception set: what from_owned_ptr_or_err expects. There is no safe way to it, as the buffer protocol is not in
+    // the stable ABI of Python 3.10, and the way over a call of `bytes` takes 0.2 µs more for each row.
+    let copy = unsafe { Bound::from_owned_ptr_or_err(message.py(), pyo3::ffi::PyBytes_FromObject(message.as_ptr()))? };
+    Ok(copy.cast_into()?)
 }
 
 fn column(found: &Bound<'_, PyAny>, first: bool) -> PyResult<Column> {

@@ -5,6 +5,7 @@ mod copy;
 mod json;
 mod pipe;
 mod values;
+mod wrap;
 
 #[pyo3::pymodule]
 mod connector_native {
@@ -12,6 +13,8 @@ mod connector_native {
     use crate::copy::CopyDecoder;
     #[pymodule_export]
     use crate::pipe::LineReader;
+    #[pymodule_export]
+    use crate::wrap::{one_line, wrapped};
 
     /// Counts the changes of this interface: the Python side asks for the one that it was written for.
     #[pymodule_export]

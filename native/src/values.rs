@@ -99,7 +99,15 @@ pub fn quote(text: &[u8], out: &mut Vec<u8>) {
 fn special(text: &[u8]) -> Option<usize> {
     const ONES: u64 = u64::MAX / 255;
     const HIGH: u64 = ONES << 7;
+    const BLOCK: usize = 64;
     let mut at = 0;
+    // In blocks first, without looking where: the compiler turns this into SIMD.
+    while let Some(block) = text.get(at..at + BLOCK) {
+        if block.iter().fold(false, |found, byte| found | (*byte < b' ') | (*byte == b'"') | (*byte == b'\\')) {
+            break;
+        }
+        at += BLOCK;
+    }
     while let Some(eight) = text.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
         // A byte of `x` below n makes `(x - n) & !x` set its high bit; a borrow disturbs only the bytes above it.
         let word = u64::from_le_bytes(*eight);
@@ -225,6 +233,11 @@ fn float2(raw: &[u8], out: &mut Vec<u8>) -> Decoded {
 
 /// The shortest digits of a number, as ryu gives them, laid out as Python's `repr` does.
 fn shortest(number: &str, out: &mut Vec<u8>) {
+    // What ryu writes plainly, Python does too, but for numbers below 1e-4.
+    if !number.contains('e') && !number.trim_start_matches('-').starts_with("0.0000") {
+        out.extend_from_slice(number.as_bytes());
+        return;
+    }
     let (mantissa, exponent) = number.split_once('e').unwrap_or((number, "0"));
     let mantissa = mantissa.strip_prefix('-').unwrap_or(mantissa);
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -277,6 +290,10 @@ impl Digits for [u8] {
 
 /// A number with at least `width` digits.
 fn padded(number: u64, width: usize, out: &mut Vec<u8>) {
+    if number < 10_000 && width == 4 {
+        two((number / 100) as i64, out);
+        return two((number % 100) as i64, out);
+    }
     let mut buffer = itoa::Buffer::new();
     let digits = buffer.format(number);
     out.resize(out.len() + width.saturating_sub(digits.len()), b'0');
@@ -394,7 +411,10 @@ fn two(number: i64, out: &mut Vec<u8>) {
 
 fn clock(micros: u64, out: &mut Vec<u8>) {
     let (seconds, fraction) = (micros / 1_000_000, micros % 1_000_000);
-    padded(seconds / 3600, 2, out);
+    match seconds / 3600 {
+        hours @ 0..100 => two(hours as i64, out),
+        hours => padded(hours, 2, out),
+    }
     out.push(b':');
     two((seconds / 60 % 60) as i64, out);
     out.push(b':');

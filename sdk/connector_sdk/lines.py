@@ -249,3 +249,27 @@ def _item(found: Any) -> Block | bytes:
         return found
     namespace, stream, lines, emitted_at, metas = found
     return Block(StreamName(namespace, stream), lines, array("q", emitted_at), metas)
+
+
+def one_line(value: bytes) -> bytes:
+    """One JSON value on one line: without what surrounds it, and without the line breaks between its tokens.
+
+    Raises ValueError for what is not one value of JSON in UTF-8, at most `MAX_DEPTH` levels deep.
+    """
+    module = native.module()
+    if module is not None:
+        line: bytes = module.one_line(value)
+        return line
+    return one_line_in_python(value)
+
+
+def one_line_in_python(value: bytes) -> bytes:
+    """What `one_line` means."""
+    try:
+        value.decode()
+        found = bytes(_decode_any(value))
+    except (UnicodeDecodeError, msgspec.DecodeError, RecursionError):
+        raise ValueError("not one JSON value") from None
+    if _depth(found) > MAX_DEPTH:
+        raise ValueError("not one JSON value")
+    return found.translate(None, b"\r\n")
