@@ -229,9 +229,10 @@ def _more(text: str | None) -> dict[str, str]:
     return found
 
 
-def search_path(config: PostgresConfig) -> str:
+def search_path(config: PostgresConfig) -> list[str]:
     """Where functions of views look for tables: as PostgreSQL does by itself, or as `currentSchema` says."""
-    return dict(parse_qsl(config.jdbc_url_params or "")).get("currentSchema", '"$user", public')
+    given = dict(parse_qsl(config.jdbc_url_params or "")).get("currentSchema")
+    return [schema.strip().strip('"') for schema in given.split(",")] if given else ["$user", "public"]
 
 
 # Certificates

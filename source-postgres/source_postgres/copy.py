@@ -54,25 +54,32 @@ def copy(
     while pgconn.is_busy():
         _wait(pgconn, poll, check)
     _expect(connection, pq.ExecStatus.COPY_OUT)
+    get_copy_data, feed = pgconn.get_copy_data, decoder.feed  # Looked up once: this loop runs once a row.
     waited = False
     while True:
-        size, message = pgconn.get_copy_data(1)
+        size, message = get_copy_data(1)
         if size > 0:
             waited = False
-            if decoder.feed(message):
+            if feed(message):
                 yield decoder.take()
         elif size < 0:
             break
         elif waited:
             if not _wait(pgconn, poll, check):
-                yield decoder.take()  # The server is slow: nobody should wait for a block to fill.
+                yield from _taken(decoder)  # The server is slow: nobody should wait for a block to fill.
         else:
             pgconn.consume_input()
             waited = True
     _expect(connection, pq.ExecStatus.COMMAND_OK)
     _done(connection)
     decoder.finish()
-    yield decoder.take()
+    yield from _taken(decoder)
+
+
+def _taken(decoder: Decodes) -> Iterator[tuple[bytes, int]]:
+    lines, count = decoder.take()
+    if count:
+        yield lines, count
 
 
 def _wait(pgconn: pq.abc.PGconn, poll: select.poll, check: Callable[[], None]) -> bool:

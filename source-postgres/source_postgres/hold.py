@@ -140,8 +140,8 @@ WITH RECURSIVE tree (oid) AS (
 SELECT n.nspname, c.relname, coalesce(a.amname = 'heap', false),
        pg_catalog.has_table_privilege(c.oid, 'SELECT') AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')
            AND NOT pg_catalog.row_security_active(c.oid)
-           AND EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.locktype = 'relation' AND l.relation = c.oid
-                       AND l.pid = pg_catalog.pg_backend_pid()),
+           AND c.oid IN (SELECT l.relation FROM pg_catalog.pg_locks l
+                         WHERE l.locktype = 'relation' AND l.pid = pg_catalog.pg_backend_pid()),
        c.reltuples::int8, coalesce(pg_catalog.pg_table_size(c.oid), 0),
        coalesce(pg_catalog.pg_relation_size(c.oid), 0) / pg_catalog.current_setting('block_size')::int8
 FROM tree t JOIN pg_catalog.pg_class c ON c.oid = t.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

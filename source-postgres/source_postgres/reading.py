@@ -10,7 +10,7 @@ from source_postgres.config import PostgresConfig
 from source_postgres.connect import connections
 from source_postgres.discover import Table
 from source_postgres.errors import told
-from source_postgres.hold import hold, total
+from source_postgres.hold import Held, hold, total
 from source_postgres.incremental import changes
 from source_postgres.scan import by_ranges
 from source_postgres.session import end
@@ -21,12 +21,19 @@ def read(config: PostgresConfig, stream: ConfiguredStream) -> Iterator[Yielded]:
     with told(), connections(config).one() as connection:
         held = hold(connection, config, stream)
         _tell_differences(stream, held.table)
-        yield Estimate(total([part.rows for part in held.parts]), sum(part.bytes for part in held.parts))
+        yield from _estimate(held)
         if stream.incremental:
             yield from changes(config, stream, connection, held)
         else:
             yield from by_ranges(config, stream, connection, held)
         end(connection)
+
+
+def _estimate(held: Held) -> Iterator[Estimate]:
+    """Nothing, where the server knows nothing: of a view, or of what was never analysed."""
+    rows, size = total([part.rows for part in held.parts]), sum(part.bytes for part in held.parts)
+    if rows is not None or size:
+        yield Estimate(rows, size or None)
 
 
 def _tell_differences(stream: ConfiguredStream, table: Table) -> None:

@@ -32,12 +32,12 @@ Row = tuple[Any, ...]
 
 def begin(connection: Connection, config: PostgresConfig, level: str = "REPEATABLE READ") -> None:
     """Start a read-only transaction with all settings. No snapshot is taken yet, so that locks may come first."""
-    settings = {**SETTINGS, "search_path": None}
+    settings = dict(SETTINGS)
     if connection.info.server_version >= 170000:
         settings["transaction_timeout"] = "0"
     lines = [f"BEGIN ISOLATION LEVEL {level} READ ONLY"]
-    lines += [f"SET LOCAL {key} = {literal(value)}" for key, value in settings.items() if value is not None]
-    lines.append(f"SET LOCAL search_path = {search_path(config)}")
+    lines += [f"SET LOCAL {key} = {literal(value)}" for key, value in settings.items()]
+    lines.append(f"SET LOCAL search_path = {', '.join(name(schema) for schema in search_path(config))}")
     run(connection, "; ".join(lines))
 
 

@@ -307,13 +307,14 @@ def write(database: Database, stop: threading.Event, seed: int) -> None:
 def peak(command: Any, config: Any, catalog: Any) -> tuple[int, int, int]:
     """Rows, bytes, and the most memory in MB that the process took."""
     process = command.start("read", config, catalog)
-    rows, size = 0, 0
-    highest = 0
+    rows, size, highest = 0, 0, 0
+    record, before = b'{"type":"RECORD"', b""
     status = Path(f"/proc/{process.pid}/status")
     assert process.stdout
     while chunk := process.stdout.read(1 << 20):
-        rows += chunk.count(b'{"type":"RECORD"')
+        rows += (before + chunk).count(record)
         size += len(chunk)
+        before = chunk[1 - len(record) :]
         try:
             fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
             highest = max(highest, int(fields["VmHWM"].split()[0]) // 1024)
