@@ -4,6 +4,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 WORKERS ?= 2
+FUZZ_SECONDS ?= 60
 
 BIN := .venv/bin
 UV := VIRTUAL_ENV=.venv $(BIN)/uv
@@ -14,7 +15,7 @@ NAMES := $(shell sed -n 's/^name = "\(.*\)"/\1/p' $(PROJECTS))
 EXTRAS_sdk := [cdk]
 
 .DEFAULT_GOAL := help
-.PHONY: help install parts native image images pages demo test test-fast lint format types bench lock clean
+.PHONY: help install parts native image images pages demo test test-fast lint format types bench fuzz lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +86,9 @@ pages: install ## write the pages of the connectors in docs/connectors from what
 bench: install parts ## measure ours and peers side by side
 	$(UV) pip install --quiet --compile-bytecode --constraints requirements.lock --editable './benchmarks[peers]'
 	$(BIN)/python -m benchmarks
+
+fuzz: install ## feed both twins of the native part the same damaged bytes, for FUZZ_SECONDS (60)
+	$(BIN)/python native/fuzz.py $(FUZZ_SECONDS)
 
 lock: $(BIN)/uv ## find the newest versions that fit together and write requirements.lock
 	$(UV) pip compile --quiet --universal --upgrade --python-version 3.10 --all-extras --group dev \

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from connector_sdk import Envelope
 from connector_sdk.schema import STRING
 from source_postgres.decode import CopyError, Decoder
 from source_postgres.types import Column, Layout
@@ -272,7 +273,7 @@ def test_hidden_values_must_be_text() -> None:
 
 def test_nothing_is_decoded_after_an_error() -> None:
     for make in (Decoder, native_decoder):
-        decoder = make(COLUMNS, tuple, 2)
+        decoder = make(COLUMNS, lambda: Envelope(b"", b"", b"", b""), 2)
         with pytest.raises(CopyError, match="not the header"):
             decoder.feed(b"x" * 19)
         with pytest.raises(CopyError, match="broken before"):

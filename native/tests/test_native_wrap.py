@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import json
 from array import array
-from datetime import datetime, timezone
-from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from connector_sdk import Block, ConfiguredStream, StreamName, native
-from connector_sdk.lines import one_line_in_python
-from destination_s3.formats import jsonl
-from destination_s3.marks import Marks
-from destination_s3.paths import Run
+from connector_sdk import Block, StreamName
 
-from .twins import NATIVE, WHY_NOT
+from .twins import NATIVE, WHY_NOT, one_line_both, wrap_both
 
 pytestmark = pytest.mark.skipif(not NATIVE, reason=WHY_NOT)
 
@@ -37,7 +31,6 @@ CHANGES = st.lists(
     st.fixed_dictionaries({"field": FIELDS, "change": st.just("NULLED"), "reason": st.just("%s")}), max_size=2
 )
 TIMES = st.sampled_from([0, -1, 1_700_000_000_000, 2**63 - 1, -(2**63)])
-RUN = Run(datetime(2024, 5, 5, tzinfo=timezone.utc), "run")
 
 
 @st.composite
@@ -52,15 +45,9 @@ def blocks(draw: st.DrawFn) -> Block:
 @given(st.lists(blocks(), min_size=1, max_size=2), st.booleans(), st.sampled_from([0, 2**20, 2**48 - 2, 2**60]))
 @settings(deadline=None)
 def test_columns(given: list[Block], flat: bool, first: int) -> None:
-    outputs: list[bytes] = []
-    for module in (None, native._find()[0]):
-        marks = Marks(ConfiguredStream("s", generation_id=3, sync_id=7), RUN)
-        marks.take(first)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(native, "module", lambda module=module: module)
-            outputs.append(b"".join(piece for block in given for piece in jsonl.wrapped(block, marks, flat)))
-    assert outputs[1] == outputs[0]
-    assert outputs[0].count(b"\n") == sum(block.count for block in given)
+    python, native = wrap_both(given, first, flat)
+    assert native == python
+    assert python.count(b"\n") == sum(block.count for block in given)
 
 
 JSON = st.one_of(
@@ -80,20 +67,8 @@ JSON = st.one_of(
 @settings(deadline=None)
 def test_one_line(before: bytes, value: bytes, after: bytes) -> None:
     text = before + value + after
-    found = [_or_error(function, text) for function in (one_line_in_python, _module().one_line)]
-    assert found[1] == found[0]
-    if isinstance(found[0], bytes):
-        assert b"\n" not in found[0]
-        assert json.loads(found[0]) == json.loads(text)
-
-
-def _module() -> Any:
-    return native._find()[0]
-
-
-def _or_error(function: Any, text: bytes) -> bytes | str:
-    try:
-        found: bytes = function(text)
-    except ValueError as error:
-        return str(error)
-    return found
+    python, native = one_line_both(text)
+    assert native == python
+    if isinstance(python, bytes):
+        assert b"\n" not in python
+        assert json.loads(python) == json.loads(text)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
 from itertools import count
 from typing import Any
+from unittest import mock
 
-from connector_sdk.batch import Block
-from connector_sdk.lines import BadLine, CutOff, LineReader, NativeLineReader
-from connector_sdk.streams import Envelope
+from connector_sdk import Block, ConfiguredStream, Envelope, native
+from connector_sdk.lines import BadLine, CutOff, LineReader, NativeLineReader, one_line_in_python
+from destination_s3.formats import jsonl
+from destination_s3.marks import Marks
+from destination_s3.paths import Run
 from source_postgres.decode import BLOCK, CopyError, Decoder
+from source_postgres.rows import Message
 from source_postgres.types import Column
 
 NATIVE = importlib.util.find_spec("connector_native") is not None
@@ -47,7 +52,7 @@ def read_both(chunks: Sequence[bytes]) -> tuple[Outcome, Outcome]:
     return read(LineReader(), chunks), read(NativeLineReader(connector_native), chunks)
 
 
-def decode(decoder: Any, messages: Sequence[bytes], take_each: bool = False) -> tuple[list[Any], str]:
+def decode(decoder: Any, messages: Sequence[Message], take_each: bool = False) -> tuple[list[Any], str]:
     """Drive one decoder over the messages: every block as it was taken, the hidden values, and the error's kind."""
     found: list[Any] = []
     try:
@@ -67,7 +72,7 @@ def _kind(text: str) -> str:
 
 
 def decode_both(
-    columns: Sequence[Column], messages: Sequence[bytes], hidden: int = 0, take_each: bool = False
+    columns: Sequence[Column], messages: Sequence[Message], hidden: int = 0, take_each: bool = False
 ) -> tuple[Any, Any]:
     """What the Python decoder made of the messages, and what the native one did; the envelope counts its calls."""
     python, native = Decoder(columns, _envelopes(), hidden), native_decoder(columns, _envelopes(), hidden)
@@ -83,3 +88,32 @@ def native_decoder(columns: Sequence[Column], envelope: Callable[[], Any], hidde
 def _envelopes() -> Callable[[], Envelope]:
     numbers = count()
     return lambda: Envelope(b'{"head":%d,"data":' % next(numbers), b"}", b',"changes":', b"}}")
+
+
+def one_line_both(value: bytes) -> tuple[bytes | str, bytes | str]:
+    import connector_native
+
+    return _line(one_line_in_python, value), _line(connector_native.one_line, value)
+
+
+def _line(function: Callable[[bytes], bytes], value: bytes) -> bytes | str:
+    try:
+        return function(value)
+    except ValueError as error:
+        return str(error)
+
+
+def wrap_blocks(blocks: Sequence[Block], first: int, flat: bool, module: Any) -> bytes:
+    """The lines that destination-s3 writes for these blocks, by this module or by Python where it is None."""
+    marks = Marks(
+        ConfiguredStream("s", generation_id=3, sync_id=7), Run(datetime(2024, 5, 5, tzinfo=timezone.utc), "run")
+    )
+    marks.take(first)
+    with mock.patch.object(native, "module", return_value=module):
+        return b"".join(piece for block in blocks for piece in jsonl.wrapped(block, marks, flat))
+
+
+def wrap_both(blocks: Sequence[Block], first: int, flat: bool) -> tuple[bytes, bytes]:
+    import connector_native
+
+    return wrap_blocks(blocks, first, flat, None), wrap_blocks(blocks, first, flat, connector_native)

@@ -12,7 +12,10 @@ from connector_sdk.logs import log
 
 INTERFACE = 1
 """The interface of `connector_native` that this version is written for."""
-_COST = "Everything works, but a record costs about five times the CPU on its way through this process."
+_COST = (
+    "Everything works, but a record costs many times the CPU in this process: about 4 times where it is passed on, "
+    "about 40 times where it is decoded. `make native` builds it."
+)
 
 
 @cache
