@@ -357,7 +357,7 @@ def _path(entry: Mapping[str, Any]) -> yamlfile.Path:
 def _unknown(model: type[BaseModel], path: yamlfile.Path) -> str:
     known = sorted(_keys(model, path[:-1]))
     near = get_close_matches(str(path[-1]), known, n=1)
-    meant = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+    meant = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}."
     hint = (
         " Options of the connector belong under its config." if path[-2:-1] in (("source",), ("destination",)) else ""
     )

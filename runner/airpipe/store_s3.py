@@ -18,6 +18,7 @@ from airpipe.statestore import Lock, Store, busy
 TERM = 30.0
 """Seconds after which a lock that is not renewed is free."""
 RENEW = 8.0
+PATIENCE = TERM + 5
 KEPT_RUNS = 100
 
 
@@ -136,7 +137,7 @@ class _Lease(Lock):
         self._renewer = threading.Thread(target=self._renew, name="lease", daemon=True)
 
     def acquire(self) -> None:
-        deadline = time.monotonic() + TERM + 5
+        deadline = time.monotonic() + PATIENCE
         while not self._try():
             if time.monotonic() > deadline:
                 raise busy(self._pipeline)

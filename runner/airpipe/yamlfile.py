@@ -95,7 +95,7 @@ class _Builder:
             return dict(self._entries(node, path))
         if isinstance(node, yaml.SequenceNode):
             return [self.build(child, (*path, number)) for number, child in enumerate(node.value)]
-        plain = isinstance(node, yaml.ScalarNode) and node.style is None
+        plain = isinstance(node, yaml.ScalarNode) and not node.style
         return _scalar(node.value) if plain else node.value
 
     def _entries(self, node: yaml.MappingNode, path: Path) -> Iterator[tuple[str, Any]]:

@@ -54,7 +54,9 @@ def test_each_state_gets_an_id_and_the_counts_that_it_lacks(setting: Setting) ->
 
 
 def test_what_is_saved_is_what_the_source_said(setting: Setting) -> None:
-    text = '{"type":"STATE","extra":1,"state":{"type":"STREAM","stream":{"stream_descriptor":{"name":"a"},"stream_state":{"n":1.10,"big":123456789012345678901}},"odd":[1],"sourceStats":{"recordCount":0}}}'
+    inner = '{"stream_descriptor":{"name":"a"},"stream_state":{"n":1.10,"big":123456789012345678901}}'
+    stats = '"sourceStats":{"recordCount":0}'
+    text = f'{{"type":"STATE","extra":1,"state":{{"type":"STREAM","stream":{inner},"odd":[1],{stats}}}}}'
     line = setting.ledger.take(text.encode())
     assert line is not None
     answer = json.loads(line)

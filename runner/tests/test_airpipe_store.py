@@ -1,0 +1,120 @@
+"""The three stores keep the same promises: atomic, remembered, locked as long as somebody lives."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from airpipe.errors import ConfigProblem
+from airpipe.pipeline import load
+from airpipe.statestore import Store, open_store
+from connector_parts import S3, Postgres
+
+from .conftest import Bench
+
+Opener = Callable[[], Store]
+
+
+@pytest.fixture(params=["sqlite", "postgres", "s3"])
+def address(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield str(tmp_path / "some" / "state.db")
+    elif request.param == "postgres":
+        server: Postgres = request.getfixturevalue("postgres")
+        database = server.create_database()
+        yield f"postgresql://{database.user}@{database.host}:{database.port}/{database.database}"
+    else:
+        s3: S3 = request.getfixturevalue("s3")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", s3.endpoint)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3.access_key)
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3.secret_key)
+        monkeypatch.setenv("AWS_REGION", s3.region)
+        yield f"s3://{s3.bucket()}/airpipe"
+
+
+@pytest.fixture
+def opened(address: str, tmp_path: Path) -> Opener:
+    file = {"source": {"type": "x"}, "destination": {"type": "y"}, "state": address}
+    return lambda: open_store(load(file)[0])
+
+
+def test_what_is_saved_is_there_for_the_next_one(opened: Opener) -> None:
+    with opened() as store:
+        assert store.load("p") == {}
+        store.save("p", {"a": "1", "b": "ü"})
+        store.save("p", {"a": None, "c": "3"})
+        store.save("q", {"a": "other"})
+        assert store.load("p") == {"b": "ü", "c": "3"}
+    with opened() as store:
+        assert store.load("p") == {"b": "ü", "c": "3"}
+
+
+def test_runs_are_kept_the_newest_first(opened: Opener) -> None:
+    with opened() as store:
+        for number in (1, 2, 3):
+            store.put_run("p", {"run": number, "status": "running"})
+        store.put_run("p", {"run": 3, "status": "succeeded"})
+        assert [run["run"] for run in store.runs("p")] == [3, 2, 1]
+        assert store.runs("p", 1) == [{"run": 3, "status": "succeeded"}]
+
+
+def test_one_holds_the_lock_and_another_pipeline_is_free(opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airpipe.store_sqlite.PATIENCE", 0.2)
+    monkeypatch.setattr("airpipe.store_postgres.PATIENCE", 0.2)
+    monkeypatch.setattr("airpipe.store_s3.PATIENCE", 0.2)
+    with opened() as store, opened() as other:
+        with store.lock("p") as lock:
+            lock.check()
+            with pytest.raises(ConfigProblem, match="being run already"), other.lock("p"):
+                pass
+            with other.lock("q"):
+                pass
+        with other.lock("p"):
+            pass
+
+
+def test_a_dead_run_holds_no_lock(opened: Opener, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airpipe.store_s3.TERM", 3.0)
+    code = f"""
+import os, sys
+import airpipe.store_s3
+airpipe.store_s3.TERM = 3.0
+from airpipe.pipeline import load
+from airpipe.statestore import open_store
+store = open_store(load({{"source": {{"type": "x"}}, "destination": {{"type": "y"}}, "state": {address!r}}})[0])
+with store.lock("p"):
+    os.kill(os.getpid(), 9)
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False)
+    assert done.returncode == -9
+    with opened() as store, store.lock("p"):
+        pass
+
+
+def test_a_run_keeps_its_state_there(bench: Bench, address: str) -> None:
+    bench.more = {"state": address, "streams": [{"name": "numbers", "cursor_field": "id", "write": "append"}]}
+    assert bench.run().status == "succeeded"
+    bench.source["rows"] = 1010
+    second = bench.run()
+    assert (second.status, second.rows, second.run) == ("succeeded", 10, 2)
+    assert (bench.folder / "pipeline.airpipe" / "state.db").exists() is False
+
+
+def test_a_failed_save_changes_nothing(tmp_path: Path) -> None:
+    file = {"source": {"type": "x"}, "destination": {"type": "y"}, "state": str(tmp_path / "s.db")}
+    with open_store(load(file)[0]) as store:
+        store.save("p", {"a": "1"})
+        with pytest.raises(Exception, match="type"):
+            store.save("p", {"a": "2", "b": object()})  # type: ignore[dict-item]
+        assert store.load("p") == {"a": "1"}
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    file = {"source": {"type": "x"}, "destination": {"type": "y"}, "state": str(tmp_path / "file" / "s.db")}
+    with pytest.raises(ConfigProblem, match="cannot be written"):
+        open_store(load(file)[0])
