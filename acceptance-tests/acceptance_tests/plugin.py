@@ -71,22 +71,32 @@ class Acceptance:
         return subject
 
 
-def source_suite() -> Callable[..., None]:
-    """A test function for a module with a fixture `connector`: every behaviour of a source."""
+def source_suite(fast: Sequence[str] = ("*",)) -> Callable[..., None]:
+    """A test function for a module with a fixture `connector`: every behaviour of a source.
+
+    Those that match none of the patterns `fast` are marked slow as well.
+    """
     from acceptance_tests.suites import SOURCE
 
-    return _tests(SOURCE)
+    return _tests(SOURCE, fast)
 
 
-def destination_suite() -> Callable[..., None]:
-    """A test function for a module with a fixture `connector`: every behaviour of a destination."""
+def destination_suite(fast: Sequence[str] = ("*",)) -> Callable[..., None]:
+    """A test function for a module with a fixture `connector`: every behaviour of a destination.
+
+    Those that match none of the patterns `fast` are marked slow as well.
+    """
     from acceptance_tests.suites import DESTINATION
 
-    return _tests(DESTINATION)
+    return _tests(DESTINATION, fast)
 
 
-def _tests(register: Register) -> Callable[..., None]:
-    @pytest.mark.parametrize("behaviour", [_parameter(one) for one in register])
+def _tests(register: Register, fast: Sequence[str]) -> Callable[..., None]:
+    from acceptance_tests.suite import chosen
+
+    quick = {one.name for one in chosen(register, fast) if not one.slow}
+
+    @pytest.mark.parametrize("behaviour", [_parameter(one, one.name in quick) for one in register])
     def test(behaviour: Behaviour, connector: Acceptance, acceptance_subject: Subject) -> None:
         strange = set(connector.waivers) - {one.name for one in register}
         assert not strange, f"waivers for tests that do not exist: {strange}"
@@ -95,8 +105,8 @@ def _tests(register: Register) -> Callable[..., None]:
     return test
 
 
-def _parameter(one: Behaviour) -> Any:
-    return pytest.param(one, id=one.name, marks=[pytest.mark.slow] if one.slow else [])
+def _parameter(one: Behaviour, quick: bool) -> Any:
+    return pytest.param(one, id=one.name, marks=[] if quick else [pytest.mark.slow])
 
 
 def _judge(behaviour: Behaviour, subject: Subject, waivers: Mapping[str, str]) -> None:

@@ -65,6 +65,8 @@ class Process:
         pipe_size: int | None = None,
     ) -> None:
         self.lines: list[bytes] = []
+        self.taken = 0
+        """Bytes of output that were read."""
         self.refused = False
         """It closed its input before it had taken all of it."""
         self.shown = " ".join(command)
@@ -175,6 +177,20 @@ class Process:
         """Whether so many lines come within this time."""
         return self.pump(lambda: len(self.lines) >= count, seconds, chunk=chunk)
 
+    def read_at(self, rate: float, until: Callable[[], bool], seconds: float) -> bool:
+        """Read about so many bytes a second until something is true, which is returned; False as `pump` says it."""
+        started, before = time.monotonic(), self.taken
+        while not until():
+            passed = time.monotonic() - started
+            if passed > seconds or self.ended:
+                return until()
+            allowed = int(rate * passed) - (self.taken - before)
+            if allowed > 0:
+                self.step(0.1, chunk=min(allowed, CHUNK))
+            else:
+                time.sleep(0.02)
+        return True
+
     def step(self, seconds: float, read: bool = True, chunk: int = CHUNK) -> bool:
         """Wait at most so long for one of the pipes, and move what it has. True where anything moved."""
         poll = select.poll()
@@ -197,6 +213,7 @@ class Process:
 
     def _read(self, chunk: int) -> None:
         data = os.read(self._out, chunk)
+        self.taken += len(data)
         if not data:
             return self.close_output()
         whole, newline, rest = data.rpartition(b"\n")

@@ -20,6 +20,9 @@ from acceptance_tests.suite import Failure, NotApplicable
 
 PATIENCE = 60.0
 """Seconds that a behaviour may spend on reads of one kind."""
+SMALL_PIPE = 4096
+UNHURRIED = 4.0
+"""Seconds that a slow reader takes for all that there is."""
 FULL, INCREMENTAL = "full_refresh", "incremental"
 CURSOR_WORDS = (
     "updated_at",
@@ -69,12 +72,15 @@ class SourceSubject(Subject):
 
     @cached_property
     def incremental(self) -> Reading:
-        """All streams that can be, read incrementally from nothing."""
+        """All streams that can be, read incrementally from nothing: slowly, since some give a STATE every so often."""
         if not self.growing:
             raise NotApplicable(
                 "no stream offers incremental with a cursor that is known (--cursor STREAM=FIELD names one)"
             )
-        reading = self.read(self.catalog(INCREMENTAL, self.growing))
+        catalog = self.catalog(INCREMENTAL, self.growing)
+        process = self.start(catalog, pipe_size=SMALL_PIPE)
+        process.read_at(self.pace, lambda: False, min(self.timeout, 2 * UNHURRIED))
+        reading = self.reading(catalog, self.finish("read", process))
         if not reading.ok:
             raise NotApplicable(f"read gave nothing to go on: {reading.said.story}")
         return reading
@@ -91,6 +97,11 @@ class SourceSubject(Subject):
         """Whether a second full read gives the same rows of this stream, value by value."""
         first, second = self.full.by_stream.get(stream.id, []), self._again.by_stream.get(stream.id, [])
         return difference(first, second) is None
+
+    @property
+    def pace(self) -> float:
+        """Bytes a second with which a large read takes some seconds, and a small one no time."""
+        return max(1 << 18, sum(map(len, self.full.said.run.lines)) / UNHURRIED)
 
     @cached_property
     def growing(self) -> list[Stream]:

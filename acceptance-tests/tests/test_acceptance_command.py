@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -97,32 +96,15 @@ def test_wrong_usage(arguments: list[str]) -> None:
     assert run(*arguments).returncode == 2
 
 
-DOCKER = """#!/bin/sh
-# Just enough of docker: `docker run [options] -v A:B IMAGE verb ...` runs the image's command with A in place of B.
-[ "$1" = run ] || exit 0
-shift
-while [ "$1" != image/under-test ]; do
-    case "$1" in -v) from="${2%%:*}"; to="${2#*:}"; shift;; esac
-    shift
-done
-shift
-for word in "$@"; do
-    shift
-    case "$word" in "$to"/*) word="$from/${word#"$to"/}";; esac
-    set -- "$@" "$word"
-done
-exec COMMAND "$@"
-"""
-
-
 def test_an_image(system_config: Path, tmp_path: Path) -> None:
     folder = tmp_path / "bin"
     folder.mkdir()
     docker = folder / "docker"
-    docker.write_text(DOCKER.replace("COMMAND", python("good_source.py")))
-    docker.chmod(docker.stat().st_mode | stat.S_IEXEC)
+    docker.write_text(f'#!/bin/sh\nexec {sys.executable} -B {BROKEN.with_name("strangers") / "docker.py"} "$@"\n')
+    docker.chmod(0o755)
     report = tmp_path / "report.json"
-    environment = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
+    command = python("good_source.py")
+    environment = {**os.environ, "COMMAND": command, "PATH": f"{folder}:{os.environ['PATH']}"}
     only = [part for name in ("check.*", "discover.*", "read.*", "place.*") for part in ("--only", name)]
     done = run("--image", "image/under-test", "--config", system_config, "--json", report, *only, env=environment)
     assert done.returncode == 0, done.stdout

@@ -7,13 +7,12 @@ import time
 from acceptance_tests.compare import difference
 from acceptance_tests.process import Process
 from acceptance_tests.reading import Reading, lacking
-from acceptance_tests.source_subject import FULL, SourceSubject
+from acceptance_tests.source_subject import FULL, SMALL_PIPE, SourceSubject
 from acceptance_tests.suite import Failure, Register, behaviours, expect
 
 ALL: Register = []
 behaviour = behaviours(ALL, "reader")
 
-SMALL_PIPE = 4096
 SLOW_FOR, STOPPED_FOR, LEAVE_WITHIN = 2.0, 5.0, 10.0
 
 

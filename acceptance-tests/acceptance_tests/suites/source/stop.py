@@ -9,9 +9,8 @@ from acceptance_tests.connector import Said
 from acceptance_tests.process import Process
 from acceptance_tests.protocol import saved_states
 from acceptance_tests.reading import Reading
-from acceptance_tests.source_subject import FULL, INCREMENTAL, SourceSubject
+from acceptance_tests.source_subject import FULL, INCREMENTAL, SMALL_PIPE, SourceSubject
 from acceptance_tests.suite import Failure, Register, behaviours, expect, some
-from acceptance_tests.suites.source.readers import SMALL_PIPE
 from acceptance_tests.suites.source.resume import must_be_whole
 
 ALL: Register = []
@@ -89,7 +88,7 @@ def can_be_killed_at_any_moment(subject: SourceSubject) -> None:
         process = subject.start(subject.catalog(mode, whole.streams), pipe_size=SMALL_PIPE)
         if number % 2:
             seconds = subject.random.uniform(0, took)
-            process.pump(lambda: False, seconds)
+            process.read_at(subject.pace, lambda: False, seconds)
             what = f"killed after {seconds:.2f} s"
         else:
             wanted = subject.random.randrange(lines)
