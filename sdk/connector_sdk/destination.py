@@ -21,7 +21,7 @@ from connector_sdk.logs import log
 from connector_sdk.meter import Meter
 from connector_sdk.output import Output
 from connector_sdk.retry import DEFAULT_BACKOFF, Backoff
-from connector_sdk.state import parse_state
+from connector_sdk.state import BadState, parse_state
 from connector_sdk.streams import ConfiguredStream, Replace, StreamName
 from connector_sdk.writer import Shared, StreamWriter
 
@@ -141,7 +141,7 @@ class _Run:
                 self._take(reader.feed(chunk))
                 self._tick()
             self._take(reader.close())
-        except (BadLine, CutOff) as error:
+        except (BadLine, BadState, CutOff) as error:
             return error
         return None
 

@@ -16,7 +16,7 @@ from connector_sdk.mask import Mask
 from connector_sdk.streams import StreamName
 
 BLOCK = 1 << 16
-"""Bytes gathered before a write, and the most that one write takes."""
+"""Bytes gathered before a write."""
 LATEST = 0.1
 """Seconds that data waits at most."""
 PATIENCE = 0.2
@@ -139,10 +139,10 @@ class Output:
         while not self._lock.acquire(timeout=PATIENCE):
             self._check_deadline()
         try:
-            self._buffer += lines
-            if len(self._buffer) > limit:
-                self._write_all()
-            elif self._buffer:
+            if len(self._buffer) + len(lines) > limit:
+                self._write(lines)
+            elif lines:
+                self._buffer += lines
                 self._wake_flusher()
         finally:
             self._lock.release()
@@ -151,18 +151,17 @@ class Output:
         if self._deadline is not None and time.monotonic() > self._deadline:
             raise ReaderGone
 
-    def _write_all(self) -> None:
-        """Write the buffer. What was written is taken out of it whatever happens, so that no line is written twice."""
-        written = 0
+    def _write(self, lines: bytes) -> None:
+        """Write what waits and then the lines, without a copy. What could not be written waits on, and nothing else."""
+        written, size = 0, len(self._buffer) + len(lines)
         try:
-            with memoryview(self._buffer) as waiting:
-                while written < len(waiting):
-                    self._wait()
-                    written += os.write(self._fd, waiting[written : written + BLOCK])
+            while written < size:
+                self._wait()
+                written += os.writev(self._fd, _rest(self._buffer, lines, written))
         except BrokenPipeError:
             raise ReaderGone from None
         finally:
-            del self._buffer[:written]
+            self._buffer = bytearray().join(_rest(self._buffer, lines, written))
 
     def _wait(self) -> None:
         """Until the reader takes something. Only then may we block: a signal now always finds progress made."""
@@ -192,6 +191,13 @@ class Output:
                 del self._buffer[: os.write(self._fd, self._buffer[: select.PIPE_BUF])]
         except OSError:
             return  # The next write of another thread meets the same error and reports it.
+
+
+def _rest(first: bytearray, second: bytes, done: int) -> list[memoryview]:
+    """What is left of two texts after `done` bytes of them."""
+    if done < len(first):
+        return [memoryview(first)[done:], memoryview(second)]
+    return [memoryview(second)[done - len(first) :]]
 
 
 def _widen(fd: int) -> None:

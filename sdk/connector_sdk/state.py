@@ -14,6 +14,10 @@ from connector_sdk.values import number
 # Through a destination
 
 
+class BadState(ConfigError):
+    """A STATE that no source may write."""
+
+
 class StateMessage(msgspec.Struct):
     """A STATE as it came. `scope` is its stream, or None where it speaks for all (GLOBAL, LEGACY)."""
 
@@ -43,7 +47,7 @@ def parse_state(message: bytes) -> StateMessage:
         state = _raw_object.decode(envelope["state"])
         scope = _scope(state)
     except (msgspec.MsgspecError, KeyError) as error:
-        raise ConfigError(f"The input holds a STATE that cannot be understood: {error}.") from None
+        raise BadState(f"The input holds a STATE that cannot be understood: {error}.") from None
     return StateMessage(envelope, state, scope)
 
 

@@ -225,6 +225,10 @@ class StreamWriter:
             if self._sink is None:
                 self._context = self._shared.open_stream(self._shared.config, self.stream)
                 self._sink = self._context.__enter__()
+                if self._shared.limits.spread and not callable(self._sink):
+                    raise TypeError(
+                        "a Store is called by one thread at a time: it cannot be used with Limits(spread=True)"
+                    )
             return self._sink
 
     def _complete(self) -> None:

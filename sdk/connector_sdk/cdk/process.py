@@ -21,7 +21,6 @@ from airbyte_cdk.utils import is_cloud_environment
 from airbyte_cdk.utils.airbyte_secrets_utils import update_secrets
 from airbyte_cdk.utils.constants import ENV_REQUEST_CACHE_PATH
 
-from connector_sdk import protocol
 from connector_sdk.cdk.messages import tell
 from connector_sdk.logs import level_of
 from connector_sdk.mask import Mask
@@ -64,7 +63,7 @@ class Process:
         if self._output and config != self._changed_to:
             self._changed_to = dict(config)
             self._output.mask.learn(self._secrets(config))
-            self._output.message(protocol.control_line(config))
+            self._output.control(config)
 
     def told(self, source: Any) -> None:
         """Pass on what the source has put aside to be told."""
