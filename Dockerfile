@@ -15,14 +15,14 @@ RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=
 FROM tools AS wheels
 ARG CONNECTOR
 COPY . /src
-WORKDIR /src
-RUN test -n "${CONNECTOR}" || { echo "say which connector: --build-arg CONNECTOR=source-postgres" >&2; exit 1; }
-RUN mkdir /wheels /needs && \
+RUN test -n "${CONNECTOR}" || { echo "say which connector: --build-arg CONNECTOR=source-postgres" >&2; exit 1; } && \
+    cd /src && mkdir /wheels /needs && \
     python3 images/needs.py "${CONNECTOR}" /needs && \
     cp requirements.lock images/slim.py /needs/ && \
     find images "${CONNECTOR}" -maxdepth 1 -name slim.txt -exec cat {} + > /needs/slim.txt && \
     /tools/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheels $(cat /needs/ours.txt) && \
-    find build/wheels -name '*.whl' -exec cp {} /wheels/ \;
+    find build/wheels -name '*.whl' -exec cp {} /wheels/ \; && \
+    find /needs /wheels -exec touch --date=@0 {} +  # so that what has not changed is not installed again
 
 # Everything that runs: what others made first, since it changes least. The native part is taken where it fits.
 FROM tools AS installed
@@ -58,9 +58,9 @@ RUN rm -rf /usr/share/python-wheels /usr/local/bin/pip* /usr/local/bin/idle* /us
     rm -rf /usr/local/lib/python3*/site-packages/pip /usr/local/lib/python3*/site-packages/pip-* && \
     groupadd --gid 1000 airbyte && \
     useradd --uid 1000 --gid 1000 --home-dir /airbyte --create-home --skel /nowhere airbyte
-COPY --from=installed /airbyte /airbyte
 ENV AIRBYTE_ENTRYPOINT=/airbyte/connector PYTHONDONTWRITEBYTECODE=1
 LABEL io.airbyte.name=${NAME} io.airbyte.version=${VERSION}
 USER 1000:1000
 WORKDIR /airbyte
 ENTRYPOINT ["/airbyte/connector"]
+COPY --from=installed /airbyte /airbyte
