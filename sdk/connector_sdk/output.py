@@ -157,11 +157,15 @@ class Output:
         try:
             while written < size:
                 self._wait()
-                written += os.writev(self._fd, _rest(self._buffer, lines, written))
+                written += os.writev(self._fd, self._portion(_rest(self._buffer, lines, written)))
         except BrokenPipeError:
             raise ReaderGone from None
         finally:
             self._buffer = bytearray().join(_rest(self._buffer, lines, written))
+
+    def _portion(self, rest: list[memoryview]) -> list[memoryview]:
+        """What one write takes: all, since a signal ends it early; after a signal only what cannot block."""
+        return rest if self._deadline is None else [rest[0][: select.PIPE_BUF]]
 
     def _wait(self) -> None:
         """Until the reader takes something. Only then may we block: a signal now always finds progress made."""

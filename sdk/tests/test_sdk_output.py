@@ -448,11 +448,11 @@ def test_an_interrupt_within_a_write_waits_for_its_end(monkeypatch: Any) -> None
     with pipe() as (reading, output):
         write = os.write
 
-        def interrupted(fd: int, data: Any) -> int:
+        def interrupted(fd: int, parts: Any) -> int:
             output.interrupt(15, 5.0)
-            return write(fd, data[:3])  # As a signal would: a part was written, then the handler runs.
+            return write(fd, parts[0][:3])  # As a signal would: a part was written, then the handler runs.
 
-        monkeypatch.setattr(os, "write", interrupted)
+        monkeypatch.setattr(os, "writev", interrupted)
         with pytest.raises(Interrupted):
             output.state(b"0123456789\n")
         monkeypatch.undo()
