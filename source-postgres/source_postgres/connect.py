@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import ssl
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
@@ -265,6 +264,8 @@ def _private(path: Path, text: str) -> str:
 
 
 def _system_authorities() -> str:
+    import ssl
+
     found = ssl.get_default_verify_paths()
     for path in (found.cafile, "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"):
         if path and os.path.exists(path):

@@ -21,7 +21,8 @@ def read(config: PostgresConfig, stream: ConfiguredStream) -> Iterator[Yielded]:
     with told(), connections(config).one() as connection:
         held = hold(connection, config, stream)
         _tell_differences(stream, held.table)
-        yield from _estimate(held)
+        if stream.state is None or not stream.incremental:
+            yield from _estimate(held)
         if stream.incremental:
             yield from changes(config, stream, connection, held)
         else:

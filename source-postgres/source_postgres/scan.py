@@ -106,7 +106,10 @@ def _help(config: PostgresConfig, stream: ConfiguredStream, table: Table, snapsh
             end(connection)
     except IndexError:
         return
-    except (ConnectorError, _CannotJoin) as error:
+    except ConnectorError as error:
+        connections(config).limit -= 1  # The next table need not try it again.
+        log.warning("One connection less than max_db_connections is used from here on: %s", error)
+    except _CannotJoin as error:
         log.warning("%s is read over fewer connections than it might be: %s", stream.id, error)
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
+import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from connector_parts.postgres import Database
+from connector_parts.postgres import Database, Postgres
 from connector_sdk import ConfigError, Records, TransientError
 from source_postgres import hold, scan
 from source_postgres.connect import connections
@@ -87,7 +90,9 @@ def test_fewer_connections_than_hoped_for(
     reader = reader_of(database, username="one", max_db_connections=3)
     try:
         assert reader.read("t").column("id") == list(range(1, 5001))
-        assert "fewer connections" in caplog.text
+        assert caplog.text.count("One connection less than max_db_connections") == 2
+        assert reader.read("t").column("id") == list(range(1, 5001))
+        assert caplog.text.count("One connection less than max_db_connections") == 2
     finally:
         reader.close()
         database.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'one'")
@@ -463,6 +468,52 @@ def test_a_reader_that_leaves(database: Database, reader_of: Make, number: int) 
     wait_until(database, f"not exists ({mine} and state <> 'idle')")
     assert connections(reader.config)._taken == 0
     assert reader.read("t").column("id") == list(range(1, 20_001))
+
+
+# A standby
+
+
+@pytest.fixture
+def standby() -> Iterator[tuple[Postgres, Database]]:
+    """A server, and one that follows it."""
+    with Postgres("18", hba=["host replication all all trust"]) as first, Postgres("18") as second:
+        assert second._folder
+        data = second._folder / "data"
+        second._end(signal.SIGINT)
+        shutil.rmtree(data)
+        who = second._run_as
+        user, group = (who.uid, who.gid) if who else (None, None)
+        source = ["-h", first.host, "-p", str(first.port), "-U", first.user]
+        command = [str(second._bin / "pg_basebackup"), *source, "-D", str(data), "-R", "-c", "fast"]
+        subprocess.run(command, check=True, capture_output=True, cwd="/", user=user, group=group)
+        with (data / "postgresql.conf").open("a") as file:
+            file.write(f"port = {second.port}\nunix_socket_directories = '{second._folder}'\n")
+        second.start()
+        yield first, second.default
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("small_ranges")
+def test_a_standby(standby: tuple[Postgres, Database], reader_of: Make, caplog: pytest.LogCaptureFixture) -> None:
+    """It has snapshots and transaction numbers too, and those of its primary."""
+    primary, follower = standby
+    fill(primary.default)
+    wait_until(follower, "exists (select from pg_tables where tablename = 't')")
+    wait_until(follower, "(select count(*) = 5000 from t)")
+    of_primary, of_follower = reader_of(primary.default), reader_of(follower, max_db_connections=3)
+    assert of_follower.read("t").column("id") == list(range(1, 5001))
+    assert "connections" not in caplog.text
+    for number, cursor in enumerate(("id", None)):
+        state = of_primary.read("t", cursor=cursor, state=None).states[-1]
+        with primary.default.connect(autocommit=False) as late:
+            late.execute(f"insert into t values (-{number})".encode())
+            primary.execute(f"insert into t values (6000 + {number})")
+            wait_until(follower, f"(select exists (select from t where id = 6000 + {number}))")
+            followed = of_follower.read("t", cursor=cursor, state=state)
+            assert followed.column("id") == [6000 + number]
+            late.commit()
+        wait_until(follower, f"(select exists (select from t where id = -{number}))")
+        assert -number in of_primary.read("t", cursor=cursor, state=followed.states[-1]).column("id")
 
 
 def wait_until(database: Database, condition: str) -> None:
