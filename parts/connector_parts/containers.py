@@ -156,11 +156,12 @@ runroot = "{home}/run"
 """
 
 # The limits are named since podman's own are higher than what may be asked for in a container. runc takes a machine
-# with both kinds of cgroups, crun does not.
+# with both kinds of cgroups, crun does not. Without a log nothing that goes through a pipe is written to a disk as well.
 _SETTINGS = """\
 [containers]
 netns = "host"
 default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
+log_driver = "none"
 [engine]
 runtime = "runc"
 events_logger = "none"
