@@ -51,7 +51,9 @@ class Connector(_Part):
         default=None, description="A program that speaks the Airbyte protocol, with its arguments."
     )
     image: str | None = Field(default=None, description="An Airbyte image of anyone; it is run by docker.")
-    config: dict[str, Any] = Field(default={}, description="Its options; ${NAME} stands for an environment variable.")
+    config: dict[str, Any] = Field(
+        default={}, description="Its options; ${NAME} and ${NAME:-default} are environment variables."
+    )
     docker_args: Words = Field(default=[], description="More arguments of `docker run`, such as --network=host.")
 
     @model_validator(mode="after")
@@ -295,14 +297,16 @@ def _environment(file: Path) -> dict[str, str]:
     return found | os.environ
 
 
-_reference = re.compile(r"\$(\$?)\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_reference = re.compile(r"\$(\$?)\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
 def _expand(document: Document, value: Any, path: yamlfile.Path, environment: Mapping[str, str]) -> Any:
     def look_up(match: re.Match[str]) -> str:
-        escaped, name = match.groups()
+        escaped, name, default = match.groups()
         if escaped:
             return match[0][1:]
+        if name not in environment and default is not None:
+            return default
         if name not in environment:
             text = f"the environment variable {name} is not set; set it, or put {name}=… into .env beside the file"
             raise document.problem(path, text)

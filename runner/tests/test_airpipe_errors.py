@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import textwrap
@@ -19,6 +20,7 @@ from connector_parts import Postgres
 
 from .conftest import AIRPIPE, CONNECTORS
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 SOURCE = f"{{command: [{sys.executable}, {CONNECTORS}/source_numbers.py], config: {{rows: 10}}}}"
 DESTINATION = f"{{command: [{sys.executable}, {CONNECTORS}/destination_table.py], config: {{path: t.db}}}}"
 
@@ -247,11 +249,11 @@ def test_references_are_filled_from_the_environment_and_a_file_beside(
     monkeypatch.setenv("AIRPIPE_TEST_A", "one")
     (tmp_path / ".env").write_text("AIRPIPE_TEST_A=other\nAIRPIPE_TEST_B='two words'\n# AIRPIPE_TEST_C=no\n")
     (tmp_path / "p.yaml").write_text(
-        'source: {type: a, config: {x: "${AIRPIPE_TEST_A}-${AIRPIPE_TEST_B}", y: "$${AIRPIPE_TEST_C}"}}\n'
+        'source: {type: a, config: {x: "${AIRPIPE_TEST_A}-${AIRPIPE_TEST_B}", y: "$${AIRPIPE_TEST_C}", z: "${AIRPIPE_TEST_C:-d e}"}}\n'
         "destination: {type: b}\n"
     )
     [loaded] = load(tmp_path / "p.yaml")
-    assert loaded.pipeline.source.config == {"x": "one-two words", "y": "${AIRPIPE_TEST_C}"}
+    assert loaded.pipeline.source.config == {"x": "one-two words", "y": "${AIRPIPE_TEST_C}", "z": "d e"}
 
 
 def test_words_mean_what_they_look_like(tmp_path: Path) -> None:
@@ -262,3 +264,12 @@ def test_words_mean_what_they_look_like(tmp_path: Path) -> None:
     config = load(tmp_path / "p.yaml")[0].pipeline.source.config
     expected = {"country": "no", "at": "12:30", "on": "2024-01-01", "zip": "01234", "big": 1000.0, "off": False}
     assert config == {**expected, "none": None}
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.yaml")))
+def test_the_examples_are_understood(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (EXAMPLES / name).read_text()
+    for variable in re.findall(r"\$\{(\w+)\}", text):
+        monkeypatch.setenv(variable, "value")
+    assert load(EXAMPLES / name)
+    jsonschema.validate(yaml.safe_load(text), json_schema())
