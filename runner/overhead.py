@@ -32,7 +32,10 @@ from generate_series(1, {rows}) n;
 
 def configs(folder: Path, database: Database) -> dict[str, dict[str, Any]]:
     source = {"host": database.host, "port": database.port, "database": database.database, "username": database.user}
-    both = {"source": source, "destination": {"bucket": (folder / "out").as_uri(), "compression": "gzip"}}
+    both: dict[str, dict[str, Any]] = {
+        "source": source,
+        "destination": {"bucket": (folder / "out").as_uri(), "compression": "gzip"},
+    }
     for side, config in both.items():
         (folder / f"{side}.json").write_text(json.dumps(config))
     return both

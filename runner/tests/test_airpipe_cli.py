@@ -16,7 +16,7 @@ import yaml
 
 from connector_parts import S3, Database, Postgres
 
-from .conftest import AIRPIPE, Bench
+from .bench import AIRPIPE, Bench
 
 
 def airpipe(folder: Path, *words: str, answers: str = "", **environment: str) -> subprocess.CompletedProcess[str]:

@@ -18,7 +18,7 @@ from airpipe.errors import ConfigProblem
 from airpipe.pipeline import json_schema, load
 from connector_parts import Postgres
 
-from .conftest import AIRPIPE, CONNECTORS
+from .bench import AIRPIPE, CONNECTORS
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SOURCE = f"{{command: [{sys.executable}, {CONNECTORS}/source_numbers.py], config: {{rows: 10}}}}"

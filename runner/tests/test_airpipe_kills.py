@@ -17,8 +17,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import Bench
-from .test_airpipe_run import of_command
+from .bench import Bench, of_command
 
 KILLS = int(os.environ.get("AIRPIPE_KILLS", "10"))
 SEED = int(os.environ.get("AIRPIPE_SEED", str(random.randrange(10**6))))

@@ -70,7 +70,13 @@ def moved(chunks: Iterable[bytes], tallies: dict[StreamName, Tally]) -> tuple[by
         return b"S\n" if b"STATE" in line else None
 
     pump = Pump(source, sink, tallies, hear)
-    writer = threading.Thread(target=lambda: ([os.write(feed, chunk) for chunk in chunks] and None) or os.close(feed))
+
+    def write() -> None:
+        for chunk in chunks:
+            os.write(feed, chunk)
+        os.close(feed)
+
+    writer = threading.Thread(target=write)
     writer.start()
     try:
         pump.run()

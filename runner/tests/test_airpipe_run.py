@@ -8,7 +8,6 @@ import signal
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,52 +15,10 @@ from airpipe.events import Finished, Log, Planned, Progress, Retrying, Saved
 from airpipe.pipeline import load
 from airpipe.statestore import open_store
 
-from .conftest import Bench
+from .bench import Bench, alive, of_command, until
 
 INCREMENTAL = {"streams": [{"name": "numbers", "cursor_field": "id"}]}
 APPEND = {"streams": [{"name": "numbers", "cursor_field": "id", "write": "append"}]}
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
-def family(pid: int) -> list[int]:
-    """All processes below this one."""
-    found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            children = [int(word) for word in task.read_text().split()]
-        except OSError:
-            continue
-        for child in children:
-            found += [child, *family(child)]
-    return found
-
-
-def of_command(pid: int, word: str) -> list[int]:
-    """The processes below `pid` that run this connector's verb, guards left out."""
-    found = []
-    for child in family(pid):
-        try:
-            words = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if word.encode() in words and not any(part.endswith(b"guard.py") for part in words):
-            found.append(child)
-    return found
-
-
-def until(condition: Any, seconds: float = 60) -> Any:
-    """Wait for something that comes."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not come"
-        time.sleep(0.02)
-    return found
 
 
 # Modes

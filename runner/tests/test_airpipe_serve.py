@@ -18,11 +18,10 @@ from typing import Any
 import pytest
 
 from airpipe.alerts import Condition, alert
-from airpipe.events import Finished, StreamReport
+from airpipe.events import Finished, Status, StreamReport
 from airpipe.pipeline import load
 
-from .conftest import AIRPIPE, Bench
-from .test_airpipe_run import until
+from .bench import AIRPIPE, Bench, until
 
 # Mail
 
@@ -61,12 +60,10 @@ def post() -> Iterator[Post]:
         thread.join()
 
 
-def ended(**values: Any) -> Finished:
-    report = StreamReport("s", "full_refresh/append", rows=1000, acknowledged=1000 - values.pop("lost", 0))
-    report = StreamReport("s", "x", rows=1000, acknowledged=report.acknowledged, lost=1000 - report.acknowledged)
-    return Finished(
-        "p", 1, **{"status": "succeeded", "seconds": 90.0, "attempts": 1, "streams": [report], "moving": 2.0} | values
-    )
+def ended(status: Status = "succeeded", lost: int = 0, error: str = "") -> Finished:
+    """A run of 90 seconds that moved 1,000 rows in two of them."""
+    report = StreamReport("s", "full_refresh/append", rows=1000, acknowledged=1000 - lost, lost=lost)
+    return Finished("p", 1, status, 90.0, 1, [report], error=error, moving=2.0)
 
 
 @pytest.mark.parametrize(

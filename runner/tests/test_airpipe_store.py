@@ -14,7 +14,7 @@ from airpipe.pipeline import load
 from airpipe.statestore import Store, open_store
 from connector_parts import S3, Postgres
 
-from .conftest import Bench
+from .bench import Bench
 
 Opener = Callable[[], Store]
 

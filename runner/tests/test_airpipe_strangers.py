@@ -12,8 +12,7 @@ import pytest
 
 from airpipe.events import Log
 
-from .conftest import CONNECTORS, Bench, command
-from .test_airpipe_run import alive, until
+from .bench import CONNECTORS, Bench, alive, command, until
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "airpipe-tests"
 
@@ -88,7 +87,7 @@ def faker() -> Path:
     if not (place / "bin" / "source-faker").exists():
         uv = Path(sys.executable).with_name("uv")
         made = subprocess.run([uv, "venv", "-q", "--allow-existing", "--python", "3.11", place], check=False)
-        words = [uv, "pip", "install", "-q", "--python", place / "bin" / "python", "airbyte-source-faker==7.2.1"]
+        words = [str(uv), "pip", "install", "-q", f"--python={place}/bin/python", "airbyte-source-faker==7.2.1"]
         if made.returncode or subprocess.run(words, check=False).returncode:
             pytest.skip("airbyte-source-faker cannot be installed: it needs Python 3.11 and a package index")
     return place / "bin" / "source-faker"

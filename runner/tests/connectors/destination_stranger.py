@@ -21,7 +21,7 @@ from airbyte_cdk.models import (
 )
 
 
-class Stranger(Destination):
+class Stranger(Destination):  # type: ignore[misc]
     def spec(self, *_args: Any, **_more: Any) -> ConnectorSpecification:
         form = {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]}
         modes = [DestinationSyncMode.append, DestinationSyncMode.overwrite]

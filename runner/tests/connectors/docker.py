@@ -17,12 +17,13 @@ CONTAINERS = Path(os.environ["DOCKER_CONTAINERS"])
 
 
 def run(words: list[str]) -> int:
-    mounts, name = {}, ""
+    mounts: dict[str, str] = {}
+    name = ""
     while words[0].startswith("-"):
         word = words.pop(0)
         if word == "-v":
-            inside = words.pop(0).split(":")
-            mounts[inside[1]] = inside[0]
+            outside, inside, *_ = words.pop(0).split(":")
+            mounts[inside] = outside
         elif word == "--name":
             name = words.pop(0)
     image, *arguments = words
