@@ -81,6 +81,7 @@ _CODES: list[tuple[str, type[ConnectorError], str]] = [
     ("53300", TransientError, "The server has no connection left; max_db_connections lowers how many are used"),
     ("53", TransientError, "The server is short of a resource"),
     ("40", TransientError, "The server gave up the transaction because of others"),
+    ("72", TransientError, "The snapshot has become too old for the server"),
     ("55P03", TransientError, "The table is locked by somebody else"),
     ("55000", ConfigError, "The relation cannot be read as it is"),
     ("42501", ConfigError, "The role may not read this: GRANT SELECT ON … TO …, and USAGE on its schema"),

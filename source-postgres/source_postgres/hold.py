@@ -169,8 +169,9 @@ def _parts(connection: Connection, table: Table) -> list[Part]:
 def _single(table: Table, parts: Sequence[Part], connection: Connection) -> Part:
     """The relation as one part, with all that belongs to it."""
     ranged = table.heap and table.whole and not table.secured and not table.has_parts and len(parts) == 1
+    alone = table.kind == "r" and len(parts) == 1
     return Part(
-        source=table.source,
+        source=f"ONLY {table.source}" if alone else table.source,
         pages=sum(part.pages for part in parts),
         rows=total([part.rows for part in parts]),
         bytes=sum(part.bytes for part in parts),

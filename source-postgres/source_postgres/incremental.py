@@ -128,7 +128,6 @@ class Cursor:
     """The quoted name of its type; of a domain, the type below."""
     kind: str
     """The plain name of a type of PostgreSQL's own, else nothing."""
-    nullable: bool
     indexed: bool
     """An index has its order, so that nothing has to be sorted."""
     operators: Mapping[int, str]
@@ -200,7 +199,7 @@ def _steps(
     """First what has no place in the order, then the rest in it: a checkpoint there speaks for all that came before."""
     low = before and before.cursor and _low(config, stream, cursor, before.cursor)
     inclusive = before is not None and (before.xmin is None or not before.complete)
-    apart = [f"{name(cursor.field)} IS NULL"] if cursor.nullable else []
+    apart = [f"{name(cursor.field)} IS NULL"]  # Even where it is declared NOT NULL: not all of that is enforced.
     rest = [cursor.compared(FROM if inclusive else ABOVE, low) if low else f"{name(cursor.field)} IS NOT NULL"]
     if not table.has_xmin and cursor.kind in ENDLESS:
         end = cursor.value(ENDLESS[cursor.kind])
@@ -210,9 +209,8 @@ def _steps(
     if before is not None and before.xmin is not None:
         apart += [cursor.compared(BELOW if inclusive else UP_TO, low)] if low else []
         late = f" AND {_late(int(before.xmin))}"
-    steps = [Step(f"({' OR '.join(apart)}){late}")] if apart else []
     column = f"{table.source}.{name(cursor.field)}"  # A bare name would mean the output, which may be a text by now.
-    return [*steps, Step(" AND ".join(rest), column, column)]
+    return [Step(f"({' OR '.join(apart)}){late}"), Step(" AND ".join(rest), column, column)]
 
 
 def _low(config: PostgresConfig, stream: ConfiguredStream, cursor: Cursor, text: str) -> str:
@@ -253,13 +251,13 @@ def _tell_limits(table: Table, stream: ConfiguredStream) -> None:
 
 
 _CURSOR = """
-WITH RECURSIVE base (oid, nullable) AS (
-    SELECT a.atttypid, NOT a.attnotnull FROM pg_catalog.pg_attribute a
+WITH RECURSIVE base (oid) AS (
+    SELECT a.atttypid FROM pg_catalog.pg_attribute a
     WHERE a.attrelid = {oid} AND a.attname = {field} AND NOT a.attisdropped
     UNION ALL
-    SELECT t.typbasetype, b.nullable FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.oid WHERE t.typtype = 'd'
+    SELECT t.typbasetype FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.oid WHERE t.typtype = 'd'
 )
-SELECT n.nspname, t.typname, b.nullable,
+SELECT n.nspname, t.typname,
        EXISTS (SELECT FROM pg_catalog.pg_index i
                JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
                JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid JOIN pg_catalog.pg_am m ON m.oid = c.relam
@@ -291,7 +289,7 @@ def _cursor(connection: Connection, table: Table, stream: ConfiguredStream) -> C
         row = run(connection, query).fetchone()
     if row is None:
         raise ConfigError(f"The cursor field {field} is no column of {table.id} that may be read: choose another one.")
-    home, kind, nullable, indexed, derived, strategies, homes, signs = row
+    home, kind, indexed, derived, strategies, homes, signs = row
     operators = {s: f"OPERATOR({name(home)}.{sign})" for s, home, sign in zip(strategies, homes, signs, strict=True)}
     if derived and not operators:
         operators = {s: f"OPERATOR(pg_catalog.{sign})" for s, sign in ((1, "<"), (2, "<="), (4, ">="), (5, ">"))}
@@ -304,7 +302,6 @@ def _cursor(connection: Connection, table: Table, stream: ConfiguredStream) -> C
         field=field,
         type=name(home, kind),
         kind=kind if home == "pg_catalog" else "",
-        nullable=nullable or table.kind not in "rp",
         indexed=indexed,
         operators=operators,
     )

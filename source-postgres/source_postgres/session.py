@@ -21,6 +21,7 @@ SETTINGS = {
     "quote_all_identifiers": "off",
     "standard_conforming_strings": "on",
     "client_min_messages": "warning",
+    "tcp_user_timeout": "0",
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
 }

@@ -388,6 +388,7 @@ HARD = {
     "lock_timeout": "1ms",
     "transaction_timeout": "400ms",
     "idle_session_timeout": "400ms",
+    "tcp_user_timeout": "400ms",
     "default_transaction_isolation": "serializable",
     "default_transaction_read_only": "off",
 }

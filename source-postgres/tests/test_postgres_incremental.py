@@ -223,6 +223,17 @@ def test_all_cursors_are_null(any_database: Database, reader: Any) -> None:
     assert ids(reader.read("e", cursor="c", state=last(empty))) == [1, 2]
 
 
+def test_nulls_where_none_should_be(database: Database, reader_of: Make) -> None:
+    """NOT NULL need not hold for rows that were there before, nor for tables that inherit."""
+    database.execute("create table t (id int, c int); insert into t values (1, null), (2, 1)")
+    database.execute("alter table t add constraint full_soon not null c not valid")
+    database.execute("create table a (id int, c int not null no inherit); create table b () inherits (a)")
+    database.execute("insert into b values (1, null)")
+    reader = reader_of(database)
+    assert ids(reader.read("t", cursor="c")) == [1, 2]
+    assert ids(reader.read("a", cursor="c")) == [1]
+
+
 def test_the_column_is_shown_otherwise_than_it_is_ordered(any_database: Database, reader: Any) -> None:
     """The row has a text for it; the order is that of its type."""
     any_database.execute("create table t (id int, c money); insert into t select g, g from generate_series(1, 200) g")

@@ -168,7 +168,8 @@ def test_a_reader_that_stops_for_long(database: Database, command: Any) -> None:
     database.execute(
         "create role hasty login; grant select on t to hasty; alter role hasty set statement_timeout = '500ms';"
         "alter role hasty set idle_in_transaction_session_timeout = '500ms';"
-        "alter role hasty set transaction_timeout = '500ms'; alter role hasty set lock_timeout = '500ms'"
+        "alter role hasty set transaction_timeout = '500ms'; alter role hasty set lock_timeout = '500ms';"
+        "alter role hasty set tcp_user_timeout = '500ms'"
     )
     try:
         config = config_of(database, username="hasty", max_db_connections=3)
