@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,11 +36,11 @@ def run(folder: Path, *arguments: str, given: bytes = b"") -> bytes:
     return done.stdout
 
 
-def messages(output: bytes, kind: str) -> list[dict]:
+def messages(output: bytes, kind: str) -> list[dict[str, Any]]:
     return [message for line in output.splitlines() if (message := json.loads(line))["type"] == kind]
 
 
-def pipe(folder: Path, catalog: str = "catalog.json", state: bool = False) -> tuple[int, list[dict]]:
+def pipe(folder: Path, catalog: str = "catalog.json", state: bool = False) -> tuple[int, list[dict[str, Any]]]:
     """Source into destination; returns how many rows came, and the states that came out."""
     read = ("source_notes.py", "read", "--config", "notes.yaml", "--catalog", catalog)
     rows = run(folder, *read, *(("--state", "state.json") if state else ()))
@@ -49,7 +50,7 @@ def pipe(folder: Path, catalog: str = "catalog.json", state: bool = False) -> tu
     return len(messages(rows, "RECORD")), states
 
 
-def written(folder: Path) -> list[dict]:
+def written(folder: Path) -> list[dict[str, Any]]:
     with sqlite3.connect(folder / "lite.db") as db:
         return [json.loads(row) for (row,) in db.execute("SELECT row FROM notes")]
 
