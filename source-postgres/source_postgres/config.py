@@ -152,7 +152,7 @@ _no_cdc = (
 )
 
 _number = re.compile(r"\d+(\.\d+)?")
-_words = re.compile(r"\d+(\.\d+)? *(second|minute|hour|day|week|month|year)s?( +\d+.*)?", re.IGNORECASE)
+_words = re.compile(r"\d+(\.\d+)? *(second|minute|hour|day|week|month|year)s?", re.IGNORECASE)
 
 
 def _lookback(value: str | int | float) -> str:
