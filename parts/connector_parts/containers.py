@@ -156,7 +156,7 @@ runroot = "{home}/run"
 """
 
 # The limits are named since podman's own are higher than what may be asked for in a container. runc takes a machine
-# with both kinds of cgroups, crun does not. Without a log nothing that goes through a pipe is written to a disk as well.
+# with both kinds of cgroups, crun does not. Without a log, what goes through a pipe is not written to a disk as well.
 _SETTINGS = """\
 [containers]
 netns = "host"
