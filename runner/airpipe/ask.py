@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from airpipe.connectors import Folder, Program
 from airpipe.errors import AirpipeError, ConfigProblem, Stopped, TransientProblem
@@ -22,8 +22,14 @@ _ANSWERS = {
 Log = Callable[[str, str, str], None]
 
 
+class Stop(Protocol):
+    """Something that says when it is enough, such as a `threading.Event`."""
+
+    def is_set(self) -> bool: ...
+
+
 def ask(
-    program: Program, verb: str, folder: Folder | None, files: Sequence[str], stop: threading.Event, log: Log
+    program: Program, verb: str, folder: Folder | None, files: Sequence[str], stop: Stop, log: Log
 ) -> dict[str, Any]:
     """Run one command and return the body of its answer."""
     side = Side(program.side, log)
@@ -46,7 +52,7 @@ def ask(
     raise _failure(program, verb, ended, side)
 
 
-def _wait(child: Child, seconds: float, stop: threading.Event) -> Ended | None:
+def _wait(child: Child, seconds: float, stop: Stop) -> Ended | None:
     deadline = time.monotonic() + seconds
     while (ended := child.wait(0.1)) is None:
         if stop.is_set() or time.monotonic() > deadline:

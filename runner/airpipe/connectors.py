@@ -209,6 +209,23 @@ def unknown_options(loaded: Loaded, side: str, config: Mapping[str, Any], form: 
             yield where.message
 
 
+def typed(config: Mapping[str, Any], form: Mapping[str, Any]) -> dict[str, Any]:
+    """The options with texts made numbers and truths where the spec wants those; `${PORT}` gives a text."""
+    known = form.get("properties", {})
+    return {key: _typed(value, known.get(key, {}).get("type")) for key, value in config.items()}
+
+
+def _typed(value: Any, kind: Any) -> Any:
+    kinds = kind if isinstance(kind, list) else [kind]
+    if not isinstance(value, str) or "string" in kinds:
+        return value
+    if "integer" in kinds and re.fullmatch(r"-?\d+", value):
+        return int(value)
+    if "number" in kinds and re.fullmatch(r"-?\d+(\.\d+)?", value):
+        return float(value)
+    return {"true": True, "false": False}.get(value.lower(), value) if "boolean" in kinds else value
+
+
 def secrets(form: Any, value: Any) -> Iterator[str]:
     """Every value that must not be shown: what the form marks as secret, and what its name gives away."""
     if isinstance(value, dict):

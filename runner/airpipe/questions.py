@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from airpipe import connectors
@@ -36,6 +36,7 @@ class Questions:
         self._configs = configs
         self._folder = folder
         self._stop = stop
+        self._enough = False
         self._log = log
 
     @property
@@ -47,21 +48,33 @@ class Questions:
         """Check both sides; the answer is the source's catalog, where it is wanted."""
         self._write()
         with ThreadPoolExecutor(5) as pool:
-            specs = {side: pool.submit(self._ask, side, "spec", files=False) for side in self._configs}
-            checks = {side: pool.submit(self._ask, side, "check") for side in self._configs}
-            catalog = pool.submit(self._ask, "source", "discover") if discover else None
-            self.specs = {side: spec.result() for side, spec in specs.items()}
-            self._learn()
-            if self._adapt():
-                self._write()
-                checks |= {side: pool.submit(self._ask, side, "check") for side in self._configs}
-                catalog = pool.submit(self._ask, "source", "discover") if discover else None
-            self._judge(checks)
-            return catalog.result() if catalog else {}
+            try:
+                return self._ask_all(pool, discover)
+            finally:
+                self._enough = True  # What is still under way after an error is of no use.
+
+    def _ask_all(self, pool: ThreadPoolExecutor, discover: bool) -> Answer:
+        specs = {side: pool.submit(self._ask, side, "spec", files=False) for side in self._configs}
+        checks = {side: pool.submit(self._ask, side, "check") for side in self._configs}
+        catalog = pool.submit(self._ask, "source", "discover") if discover else None
+        self.specs = {side: spec.result() for side, spec in specs.items()}
+        self._learn()
+        for side in self._adapt():
+            checks[side].exception()
+            self._write()
+            checks[side] = pool.submit(self._ask, side, "check")
+        for side, check in checks.items():
+            if self._judge(side, check.result()) and side == "source" and catalog:
+                catalog = pool.submit(self._ask, "source", "discover")
+        return catalog.result() if catalog else {}
+
+    def is_set(self) -> bool:
+        """Whether questions that are under way shall end."""
+        return self._enough or self._stop.is_set()
 
     def _ask(self, side: str, verb: str, files: bool = True) -> Answer:
         names = [f"{side}-config"] if files else []
-        return ask(self._programs[side], verb, self._folder if files else None, names, self._stop, self._log)
+        return ask(self._programs[side], verb, self._folder if files else None, names, self, self._log)
 
     def _write(self) -> None:
         for side, config in self._configs.items():
@@ -76,8 +89,8 @@ class Questions:
         self.mask = Mask(iter([*found, *connectors.secrets({}, {"state": self._loaded.pipeline.state})]))
         self.learnt(self.mask)
 
-    def _adapt(self) -> bool:
-        """Put what the file wishes (batch size, workers, lookback) into the configs; True where that changed one."""
+    def _adapt(self) -> list[str]:
+        """Put what the file wishes (batch size, workers, lookback) into the configs. Returns the sides that changed."""
         before = {side: dict(config) for side, config in self._configs.items()}
         forms = self._forms()
         for text in connectors.with_wishes(self._loaded, self._configs, forms):
@@ -85,14 +98,20 @@ class Questions:
         for side in self._configs:
             for text in connectors.unknown_options(self._loaded, side, before[side], forms[side]):
                 self._log("airpipe", "WARN", text)
-        return self._configs != before
+        return [side for side, config in self._configs.items() if config != before[side]]
 
-    def _judge(self, checks: Mapping[str, Future[Answer]]) -> None:
-        for side, check in checks.items():
-            answer = check.result()
-            if answer.get("status") != "SUCCEEDED":
-                text = self.mask(str(answer.get("message") or "the check failed"))
-                raise connectors.problem_of_check(self._loaded, side, self._configs[side], text)
+    def _judge(self, side: str, answer: Answer) -> bool:
+        """Whether it is right only after texts (of the environment) were made numbers. Raise where it is not."""
+        if answer.get("status") == "SUCCEEDED":
+            return False
+        typed = connectors.typed(self._configs[side], self._forms()[side])
+        if typed != self._configs[side]:
+            self._configs[side].update(typed)
+            self._write()
+            if self._ask(side, "check").get("status") == "SUCCEEDED":
+                return True
+        text = self.mask(str(answer.get("message") or "the check failed"))
+        raise connectors.problem_of_check(self._loaded, side, self._configs[side], text)
 
 
 def first_mask(loaded: Loaded) -> Mask:

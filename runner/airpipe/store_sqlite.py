@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from airpipe.errors import ConfigProblem
+from airpipe.errors import ConfigProblem, TransientProblem
 from airpipe.statestore import PATIENCE, Lock, Store, busy
 
 _TABLES = """
@@ -51,13 +51,16 @@ class SqliteStore(Store):
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._database.execute("begin immediate")
         try:
+            self._database.execute("begin immediate")
             yield
-        except BaseException:
-            self._database.execute("rollback")
+            self._database.execute("commit")
+        except BaseException as error:
+            if self._database.in_transaction:
+                self._database.execute("rollback")
+            if isinstance(error, sqlite3.OperationalError):  # A full disk, or another that holds it for long.
+                raise TransientProblem(f"The state cannot be saved in {self._path}: {error}.") from None
             raise
-        self._database.execute("commit")
 
     def runs(self, pipeline: str, limit: int = 20) -> list[dict[str, Any]]:
         rows = self._database.execute(
@@ -66,9 +69,10 @@ class SqliteStore(Store):
         return [json.loads(value) for (value,) in rows]
 
     def put_run(self, pipeline: str, run: Mapping[str, Any]) -> None:
-        self._database.execute(
-            "insert or replace into airpipe_runs values (?, ?, ?)", [pipeline, run["run"], json.dumps(run)]
-        )
+        with self._transaction():
+            self._database.execute(
+                "insert or replace into airpipe_runs values (?, ?, ?)", [pipeline, run["run"], json.dumps(run)]
+            )
 
     @contextmanager
     def lock(self, pipeline: str) -> Iterator[Lock]:

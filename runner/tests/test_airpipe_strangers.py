@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from airpipe.connectors import typed
 from airpipe.events import Log
 
 from .bench import CONNECTORS, Bench, alive, command, until
@@ -28,6 +29,14 @@ def test_a_destination_of_airbyte_cdk(bench: Bench) -> None:
     assert (again.status, again.rows, again.acknowledged) == ("succeeded", 5, 5)
     ids = [json.loads(line)["id"] for line in (bench.folder / "rows").read_text().splitlines()]
     assert ids == list(range(1, 1006))
+
+
+def test_texts_of_the_environment_become_the_numbers_that_a_strict_connector_wants() -> None:
+    form = {
+        "properties": {"port": {"type": "integer"}, "name": {"type": "string"}, "on": {"type": ["boolean", "null"]}}
+    }
+    config = {"port": "5432", "name": "7", "on": "true", "other": "1"}
+    assert typed(config, form) == {"port": 5432, "name": "7", "on": True, "other": "1"}
 
 
 def test_an_overwrite_by_a_destination_that_knows_no_generations(bench: Bench) -> None:
