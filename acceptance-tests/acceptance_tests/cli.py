@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,6 +33,8 @@ exit code: 0 nothing failed, 1 something failed, 2 wrong usage
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # What a connector says need not fit the terminal.
     parser = _parser()
     asked = parser.parse_args(arguments)
     if asked.list:

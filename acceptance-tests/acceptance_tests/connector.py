@@ -19,6 +19,7 @@ from acceptance_tests.process import Process, Run
 from acceptance_tests.protocol import Json, Transcript, dumps, parse
 
 _interpreter = re.compile(r"env|.*=.*|(python|node|java|ruby|php|deno|bun|perl)[\d.]*|sh|bash")
+VERBS = ("spec", "check", "discover", "read", "write")
 INSIDE = "/acceptance"
 """Where a container sees the folder with its files."""
 
@@ -35,6 +36,11 @@ class Said:
         return self.run.code == 0
 
     @property
+    def verb(self) -> str:
+        """Which verb it was, for a report."""
+        return next((f"`{word}`" for word in self.run.command.split() if word in VERBS), self.run.command)
+
+    @property
     def story(self) -> str:
         """How it ended and what it told, for a report."""
         told = self.transcript.errors or [text.strip()[-300:] for text in [self.run.stderr] if text.strip()]
@@ -45,8 +51,9 @@ class Said:
 class Connector:
     """How to run a connector, and the config that works.
 
-    Either `command` (as typed in a shell, or its words) or `image` (run by the `docker` on PATH). `timeout` is the
-    longest silence of a verb in seconds. `cursors` names a cursor field for streams that have no default.
+    Either `command` (as typed in a shell, or its words; paths are those from here) or `image` (run by the `docker` on
+    PATH). `timeout` is the longest silence of a verb in seconds. `cursors` names a cursor field for streams that have
+    no default one.
     """
 
     config: Json
@@ -56,7 +63,7 @@ class Connector:
     environment: Mapping[str, str] = field(default_factory=dict)
     cursors: Mapping[str, str] = field(default_factory=dict)
     docker_options: Sequence[str] = ()
-    watchers: list[Callable[[Run], None]] = field(default_factory=list)
+    watchers: list[Callable[[Said], None]] = field(default_factory=list)
     """Called with every run that has ended."""
 
     def __post_init__(self) -> None:
@@ -84,7 +91,15 @@ class Connector:
     def _words(self) -> list[str]:
         assert self.command is not None
         words = shlex.split(self.command) if isinstance(self.command, str) else list(self.command)
+        words = [os.path.abspath(word) if _is_path(word) else word for word in words]
         return ["env", *words] if words and "=" in words[0] else words
+
+    @property
+    def _modules_from_here(self) -> dict[str, str]:
+        """`python -m my_source` is found in the directory where it was typed, also when it is run in another."""
+        if self.image or "-m" not in self._words:
+            return {}
+        return {"PYTHONPATH": os.pathsep.join([os.getcwd(), *filter(None, [os.environ.get("PYTHONPATH")])])}
 
     def close(self) -> None:
         """End what still runs, and remove the files that the runs needed."""
@@ -115,9 +130,10 @@ class Connector:
         """Take note of a run that has ended."""
         if process is not None and run.code is None:
             self._kill_container(process)
+        said = Said(run, parse(run.lines, run.tail, cut=run.code != 0))
         for watcher in self.watchers:
-            watcher(run)
-        return Said(run, parse(run.lines, run.tail))
+            watcher(said)
+        return said
 
     def start(
         self,
@@ -147,14 +163,12 @@ class Connector:
                 content = value if isinstance(value, bytes) else dumps(value).encode(errors="surrogatepass")
                 (files / f"{option}.json").write_bytes(content)
                 arguments += [f"--{option}", f"{base}{option}.json"]
-        work = files / "work"
-        work.mkdir()
         container = f"acceptance-{secrets.token_hex(6)}" if self.image else ""
         words = self._docker(files, container, bool(writable)) if self.image else self._words
         process = Process(
             [*words, *arguments],
-            folder=folder or (files if relative else work),
-            environment={**self.environment, **(environment or {})},
+            folder=folder or (files if relative else "."),
+            environment={**self._modules_from_here, **self.environment, **(environment or {})},
             takes_input=verb == "write",
             writable=() if self.image else writable,
             pipe_size=pipe_size,
@@ -196,6 +210,11 @@ class Connector:
         if container is not None:
             with contextlib.suppress(OSError, subprocess.TimeoutExpired):
                 subprocess.run(["docker", "kill", container], capture_output=True, timeout=30, check=False)
+
+
+def _is_path(word: str) -> bool:
+    """Whether a word of a command names a file here: the command is run in other directories too."""
+    return not os.path.isabs(word) and (os.path.isfile(word) or (os.path.sep in word and os.path.exists(word)))
 
 
 def load_config(path: str) -> Json:

@@ -49,6 +49,11 @@ class DestinationSubject(Subject):
         """append, or what comes nearest."""
         return "append" if "append" in self.modes or not self.modes else self.modes[0]
 
+    @property
+    def shows_at_once(self) -> bool:
+        """Whether rows can be seen before their stream is complete."""
+        return self.any_mode != "overwrite"
+
     # Streams and rows
 
     def stream(self, columns: Json | None = None, *, name: str = "", namespace: str | None = None) -> Json:

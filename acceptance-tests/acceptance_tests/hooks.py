@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -58,10 +57,7 @@ def _named(stream: StreamId) -> Mapping[str, Any]:
 
 
 def _shell(option: str, command: str, request: Mapping[str, Any], seconds: float) -> list[bytes]:
-    with (
-        tempfile.TemporaryDirectory() as _,
-        Process(["/bin/sh", "-c", command], folder=".", takes_input=True) as process,
-    ):
+    with Process(["/bin/sh", "-c", command], folder=".", takes_input=True) as process:
         process.offer(dumps(request).encode(errors="surrogatepass") + b"\n")
         done = process.finish(seconds)
     if done.code != 0:

@@ -110,9 +110,13 @@ class Transcript:
         return [str(log.body.get("message")) for log in self.of("LOG") if log.body.get("level") in levels]
 
 
-def parse(lines: Iterable[bytes], tail: bytes = b"") -> Transcript:
-    """Read the lines of a run's standard output. A tail without a line break counts where it is a whole message."""
+def parse(lines: Iterable[bytes], tail: bytes = b"", *, cut: bool = False) -> Transcript:
+    """Read the lines of a run's standard output. A tail without a line break counts where it is a whole message.
+
+    `cut`: the run was ended from outside or failed, so that its last line may break off.
+    """
     found = Transcript()
+    number = 0
     for number, line in enumerate(lines, 1):
         if line.strip():
             _take(found, number, line)
@@ -120,9 +124,9 @@ def parse(lines: Iterable[bytes], tail: bytes = b"") -> Transcript:
         try:
             loads(tail)
         except ValueError:
-            found.noise.append(f"the last line breaks off: {_short(tail)}")
+            found.noise += [] if cut else [f"the last line breaks off: {_short(tail)}"]
         else:
-            _take(found, len(found.messages) + 1, tail)
+            _take(found, number + 1, tail)
     return found
 
 

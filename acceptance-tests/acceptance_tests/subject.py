@@ -10,8 +10,8 @@ from typing import Any, NoReturn
 from urllib.parse import quote
 
 from acceptance_tests.connector import Connector, Said
-from acceptance_tests.process import Process, Run
-from acceptance_tests.protocol import Json, parse
+from acceptance_tests.process import Process
+from acceptance_tests.protocol import Json
 from acceptance_tests.suite import Failure, NotApplicable
 
 CANARY = "c4n4ry-Zq7-secret"
@@ -80,7 +80,8 @@ class Subject:
 
     @property
     def is_destination(self) -> bool:
-        return "supported_destination_sync_modes" in self.spec
+        """Sources of the stock platform's Java SDK have an empty list of destination modes."""
+        return bool(self.spec.get("supported_destination_sync_modes"))
 
     # Runs
 
@@ -122,40 +123,34 @@ class Subject:
         open_ones = set(strings(self.config)) - hidden
         return sorted(value for value in hidden if len(value) >= SHORTEST_SECRET and value not in open_ones)
 
-    def _notice(self, run: Run) -> None:
-        """Look at a run that has ended. The spec itself says what is secret, so its own run is looked at too."""
+    def _notice(self, said: Said) -> None:
+        """Look at a run that has ended."""
         self.noticed.runs += 1
-        name = run.command.rsplit("/", 1)[0] if "/" in run.command else run.command
-        found = parse(run.lines, run.tail if run.code == 0 else b"")
-        self.noticed.noise += [f"{text} (in {name})" for text in found.noise]
-        self.noticed.wrong += [f"{text} (in {name})" for text in found.wrong]
-        self.noticed.left += [f"{process} outlived {name}" for process in run.left]
-        if run.code is not None and run.command.split()[-1:] != ["spec"]:
-            self._look_for_secrets(run, name)
+        self.noticed.noise += [f"{text} (in {said.verb})" for text in said.transcript.noise]
+        self.noticed.wrong += [f"{text} (in {said.verb})" for text in said.transcript.wrong]
+        self.noticed.left += [f"{process} outlived {said.verb}" for process in said.run.left]
+        if said.verb != "`spec`":
+            self._look_for_secrets(said)
 
-    def _look_for_secrets(self, run: Run, name: str) -> None:
-        known = [CANARY, *self._known_secrets()]
-        texts = [("its standard error", run.stderr)]
-        texts += [
-            (f"line {number}", line.decode(errors="replace"))
-            for number, line in enumerate(run.lines, 1)
-            if _shown(line)
-        ]
+    def _look_for_secrets(self, said: Said) -> None:
+        """Data, states and a new config may hold secrets; nothing else may."""
+        known = {way for secret in (CANARY, *self._known_secrets()) for way in spellings(secret)}
+        data = {
+            message.number for message in said.transcript.messages if message.kind in ("RECORD", "STATE", "CONTROL")
+        }
+        texts = [("its standard error", said.run.stderr)]
+        for number, line in enumerate([*said.run.lines, said.run.tail], 1):
+            if number not in data:
+                texts.append((f"line {number}", line.decode(errors="replace")))
         for where, text in texts:
-            for secret in known:
-                if any(way in text for way in spellings(secret)):
-                    self.noticed.leaks.append(f"a secret stands in {where} of {name}")
+            if any(way in text for way in known):
+                self.noticed.leaks.append(f"a secret stands in {where} of {said.verb}")
 
     def _known_secrets(self) -> list[str]:
         try:
             return self.secrets
         except (Failure, NotApplicable):
             return []
-
-
-def _shown(line: bytes) -> bool:
-    """Whether a secret has no place in this line: data, states and a new config may hold one."""
-    return not any(kind in line[:40] for kind in (b'"RECORD"', b'"STATE"', b'"CONTROL"'))
 
 
 def spellings(secret: str) -> set[str]:

@@ -13,7 +13,10 @@ from acceptance_tests.suite import attempt
 from acceptance_tests.suites import DESTINATION
 
 NAMED = {one.name: one for one in DESTINATION}
-FAULTS = list(faults("destination"))
+FAULTS = [
+    pytest.param(fault, id=fault.name, marks=[] if fault.classic else [pytest.mark.slow])
+    for fault in faults("destination")
+]
 EXERCISE = ("check.succeeds_with_the_given_config", "append.keeps_both_runs_with_null_ids")
 """What is run before a test that looks at all runs."""
 
@@ -27,7 +30,7 @@ def verdict(subject: DestinationSubject, name: str) -> tuple[str, str]:
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", FAULTS)
 def test_a_broken_destination_is_caught(fault: Fault, a_destination: Callable[[str], DestinationSubject]) -> None:
     subject = a_destination(fault.path.name)
     if fault.caught_by == "check.succeeds_with_the_given_config":

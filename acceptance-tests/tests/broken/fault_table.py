@@ -12,6 +12,20 @@ PAGE = HERE.parents[2] / "docs" / "acceptance.md"
 BEGIN, END = "<!-- the table of faults begins -->\n", "<!-- the table of faults ends -->\n"
 
 
+CLASSICS = {
+    "source_has_no_spec",
+    "source_leaks_its_secret",
+    "source_prints_to_standard_output",
+    "source_resumes_one_row_late",
+    "source_swallows_errors",
+    "destination_acknowledges_before_commit",
+    "destination_drops_the_last_batch",
+    "destination_half_overwrites",
+    "destination_loses_the_id",
+    "destination_swallows_errors",
+}
+
+
 @dataclass(frozen=True)
 class Fault:
     """A broken connector: what is wrong with it, and the test that is named for it."""
@@ -19,6 +33,11 @@ class Fault:
     path: Path
     about: str
     caught_by: str
+
+    @property
+    def classic(self) -> bool:
+        """One of the faults that lose data and that everybody makes: tried on every run of the tests."""
+        return self.name in CLASSICS
 
     @property
     def name(self) -> str:
