@@ -288,6 +288,7 @@ def test_a_checkpoint_speaks_for_what_came_before(database: Database, reader_of:
     points = []
     with database.connect(autocommit=False) as late:
         late.execute("insert into t values (5000, 1), (5001, null), (5002, 199)")
+        database.execute("create table somebody_elses (id int)")
         result = reader.result()
         for item in reader.start("t", cursor="c"):
             result.take(item)
@@ -317,6 +318,7 @@ def test_checkpoints_by_xmin(database: Database, reader_of: Make, monkeypatch: A
     result, points = reader.result(), []
     with database.connect(autocommit=False) as late:
         late.execute("insert into t values (5000)")
+        database.execute("create table somebody_elses (id int)")
         for item in reader.start("t", state=start):
             result.take(item)
             if isinstance(item, Checkpoint):
@@ -416,6 +418,7 @@ def test_partitioned_tables_are_guarded(any_database: Database, reader: Any) -> 
     for cursor in ("c", None):
         with any_database.connect(autocommit=False) as late:
             late.execute("insert into p values (2, 0), (12, 0)")
+            any_database.execute("create table somebody_elses (id int); drop table somebody_elses")
             first = reader.read("p", cursor=cursor, state=None)
             late.commit()
         assert ids(reader.read("p", cursor=cursor, state=last(first))) == [2, 12]
