@@ -1,5 +1,6 @@
 """A thin SDK for Airbyte-protocol connectors. A connector is a value made of functions: `Source` or `Destination`."""
 
+from connector_sdk import quick_start  # noqa: F401, I001  (before all others)
 from connector_sdk import schema
 from connector_sdk.batch import Batch, Block, Incomplete, Limits, Store
 from connector_sdk.config import Config, Secret

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
 from urllib.parse import unquote
 
-os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # Looking for plugins reads every installed package: 30 ms.
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
