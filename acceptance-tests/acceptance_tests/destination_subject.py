@@ -14,7 +14,7 @@ from acceptance_tests.feed import Feed
 from acceptance_tests.hooks import Get, Row
 from acceptance_tests.process import Process
 from acceptance_tests.protocol import Json, StreamId, configured
-from acceptance_tests.subject import Subject
+from acceptance_tests.subject import TALKATIVE, Subject
 from acceptance_tests.suite import Failure, NotApplicable
 
 COLUMNS: Json = {
@@ -87,6 +87,13 @@ class DestinationSubject(Subject):
         process = self.start(catalog)
         process.offer(feed if isinstance(feed, bytes) else feed.text)
         return self.finish("write", process)
+
+    def talk(self) -> None:
+        super().talk()
+        stream = self.stream()
+        process = self.start([by_ui(stream, self.any_mode)], environment=TALKATIVE)
+        process.offer(Feed().add(id_of(stream), self.rows(3)).state(id_of(stream)).text)
+        self.finish("write", process)
 
     def written(self, catalog: Sequence[Json], feed: Feed, what: str) -> Said:
         """Write, and raise a Failure where that does not end well."""

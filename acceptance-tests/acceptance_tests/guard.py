@@ -23,12 +23,19 @@ LANDLOCK_CREATE_RULESET, LANDLOCK_ADD_RULE, LANDLOCK_RESTRICT_SELF = 444, 445, 4
 GRACE = 2.0
 """Seconds that a process may outlive the command before it counts as left behind."""
 
+LINUX = sys.platform == "linux"
 libc = ctypes.CDLL(None, use_errno=True)
+
+
+def prctl(option: int, value: int) -> None:
+    """Ask the kernel, where it is Linux. Elsewhere processes that hide from their parent are not found."""
+    if LINUX:
+        libc.prctl(option, value, 0, 0, 0)
 
 
 def landlock_version() -> int:
     """0 where the kernel has none."""
-    return max(0, libc.syscall(LANDLOCK_CREATE_RULESET, None, 0, 1)) if sys.platform == "linux" else 0
+    return max(0, libc.syscall(LANDLOCK_CREATE_RULESET, None, 0, 1)) if LINUX else 0
 
 
 def write_only_below(folders: list[str]) -> None:
@@ -46,7 +53,7 @@ def write_only_below(folders: list[str]) -> None:
         if libc.syscall(LANDLOCK_ADD_RULE, ruleset, 1, rule, 0):
             raise OSError(ctypes.get_errno(), "landlock_add_rule", folder)
         os.close(fd)
-    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    prctl(PR_SET_NO_NEW_PRIVS, 1)
     if libc.syscall(LANDLOCK_RESTRICT_SELF, ruleset, 0):
         raise OSError(ctypes.get_errno(), "landlock_restrict_self")
 
@@ -59,8 +66,7 @@ def become(command: list[str], writable: list[str]) -> None:
     try:
         if writable:
             write_only_below(writable)
-        if sys.platform == "linux":
-            libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         os.execvp(command[0], command)
     except OSError as error:
         os.write(2, f"{command[0]} cannot be started: {error.strerror or error}\n".encode())
@@ -80,7 +86,7 @@ def status(pid: int) -> tuple[int, str] | None:
 
 def children(of: int) -> dict[int, str]:
     """The living children of a process and their names."""
-    found = {int(entry): status(int(entry)) for entry in os.listdir("/proc") if entry.isdigit()}
+    found = {int(entry): status(int(entry)) for entry in os.listdir("/proc") if entry.isdigit()} if LINUX else {}
     return {pid: known[1] for pid, known in found.items() if known and known[0] == of}
 
 
@@ -152,7 +158,7 @@ def main() -> None:
     writable = [folder for folder in sys.argv[2].split(":") if folder]
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
     wakeup, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)

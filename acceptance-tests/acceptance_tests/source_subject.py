@@ -15,7 +15,7 @@ from acceptance_tests.process import Process
 from acceptance_tests.protocol import Json, Stream, StreamId, configured
 from acceptance_tests.reading import Reading, identity
 from acceptance_tests.rows import above, at, place, schema_at, types, value
-from acceptance_tests.subject import Subject
+from acceptance_tests.subject import TALKATIVE, Subject
 from acceptance_tests.suite import Failure, NotApplicable
 
 PATIENCE = 60.0
@@ -143,6 +143,10 @@ class SourceSubject(Subject):
     def read(self, catalog: list[Json], state: Any = None, **options: Any) -> Reading:
         """Read to the end."""
         return self.reading(catalog, self.finish("read", self.start(catalog, state, **options)))
+
+    def talk(self) -> None:
+        super().talk()
+        self.read(self.catalog(FULL, self.streams[:3]), environment=TALKATIVE)
 
     def reading(self, catalog: list[Json], said: Any) -> Reading:
         streams = [Stream(entry["stream"]) for entry in catalog]

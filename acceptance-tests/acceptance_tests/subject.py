@@ -17,6 +17,7 @@ from acceptance_tests.suite import Failure, NotApplicable
 CANARY = "c4n4ry-Zq7-secret"
 """Stands in for a secret in runs that are meant to fail."""
 SHORTEST_SECRET = 5
+TALKATIVE = {"LOG_LEVEL": "TRACE"}
 
 
 @dataclass
@@ -47,6 +48,11 @@ class Subject:
     @property
     def timeout(self) -> float:
         return self.connector.timeout
+
+    def talk(self) -> None:
+        """Make the connector say as much as it can: what it logs at the lowest level is looked at as well."""
+        self.ask("check")
+        self.connector.say(self.connector.start("check", config=self.config, environment=TALKATIVE))
 
     def tidy(self) -> None:
         """Called after each behaviour."""

@@ -35,7 +35,7 @@ def messages_follow_the_protocol(subject: Subject) -> None:
 @behaviour
 def secrets_stay_secret(subject: Subject) -> None:
     """No value that the form marks as secret stands in a log, an error, a status or on standard error."""
-    _runs(subject)
+    subject.talk()
     leaks = subject.noticed.leaks
     expect(
         not leaks, "no secret outside of the data", f"{len(leaks)} times: {some(leaks, 3)}", "what is logged and raised"

@@ -53,6 +53,18 @@ def keeps_both_runs_with_ids_of_pyairbyte(subject: DestinationSubject) -> None:
 
 
 @behaviour
+def keeps_rows_after_the_last_state(subject: DestinationSubject) -> None:
+    """Rows that come after the last STATE of a stream that says COMPLETE are there as well."""
+    subject.offers("append")
+    subject.needs_get()
+    stream = subject.stream()
+    name, rows = id_of(stream), subject.rows(9)
+    feed = Feed().status(name, "STARTED", "RUNNING").add(name, rows[:4]).state(name).add(name, rows[4:])
+    subject.written([by_ui(stream, "append")], feed.status(name, "COMPLETE"), "rows after the last STATE")
+    subject.must_hold(name, rows, "after a run whose last rows no STATE covers", "what is done at the end of the input")
+
+
+@behaviour
 def keeps_equal_rows(subject: DestinationSubject) -> None:
     """Equal rows are rows of their own: the same ones written twice are there twice."""
     subject.offers("append")

@@ -169,7 +169,14 @@ def takes_a_state_with_unknown_keys(subject: SourceSubject) -> None:
 def takes_a_state_with_explicit_nulls(subject: SourceSubject) -> None:
     """A state as PyAirbyte writes it, with every unused key there and null, is read as if they were not there."""
     whole = subject.incremental
-    empty = {"stream": None, "global": None, "data": None, "sourceStats": None, "destinationStats": None}
+    empty = {
+        "stream": None,
+        "global": None,
+        "global_": None,
+        "data": None,
+        "sourceStats": None,
+        "destinationStats": None,
+    }
     as_without(subject, whole, [{**empty, **one} for one in saved_states(whole.states)])
 
 
