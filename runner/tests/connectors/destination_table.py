@@ -34,7 +34,9 @@ def check(config: Table) -> None:
 def connect(config: Table) -> sqlite3.Connection:
     if config.trouble == "closed":
         raise ConfigError("path: nobody may write there")
-    return sqlite3.connect(config.path, timeout=20, isolation_level=None)
+    database = sqlite3.connect(config.path, timeout=20, isolation_level=None)
+    database.execute("pragma journal_mode = wal")  # Who reads never blocks who writes.
+    return database
 
 
 @contextmanager
@@ -45,6 +47,7 @@ def open_stream(config: Table, stream: ConfiguredStream) -> Iterator[Any]:
     columns = "id integer, value text, generation integer"
     database.execute("begin immediate")
     database.execute(f'create table if not exists "{stream.name}" ({columns})')
+    database.execute(f'create index if not exists "{stream.name}_id" on "{stream.name}" (id)')
     if target != stream.name:
         database.execute(f'create table if not exists "{target}" ({columns})')
         database.execute(f'delete from "{target}" where generation <> ?', [generation])
