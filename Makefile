@@ -15,7 +15,7 @@ NAMES := $(shell sed -n 's/^name = "\(.*\)"/\1/p' $(PROJECTS))
 EXTRAS_sdk := [cdk]
 
 .DEFAULT_GOAL := help
-.PHONY: help install parts native image images pages demo test test-fast lint format types bench fuzz lock clean
+.PHONY: help install parts native image images accept pages demo test test-fast lint format types bench fuzz lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ image: parts ## build one image: make image C=source-postgres [BASE=…] [PREFIX
 
 images: C :=
 images: image ## build the images of all connectors
+
+accept: parts ## run the whole acceptance suite against the images (ten minutes and more)
+	IMAGE_SUITE=all $(BIN)/pytest -n $(WORKERS) --dist loadfile images/tests/test_images_acceptance_*.py
 
 pages: install ## write the pages of the connectors in docs/connectors from what these say of themselves
 	@$(BIN)/python -m connector_images pages

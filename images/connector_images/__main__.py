@@ -1,13 +1,13 @@
-"""`python -m connector_images build [CONNECTOR …]`, and `pages` to write the pages of docs/connectors."""
+"""`python -m connector_images build [CONNECTOR …]`, `measure` them, and `pages` to write those of docs/connectors."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from connector_images import pages
+from connector_images import measure, pages
 from connector_images.build import Failed, build
-from connector_images.tree import connectors
+from connector_images.tree import connectors, version
 from connector_parts import Missing
 from connector_parts.containers import engine
 
@@ -33,6 +33,16 @@ def _build(asked: argparse.Namespace) -> int:
     return 0
 
 
+def _measure(asked: argparse.Namespace) -> int:
+    found = engine()
+    for line in measure.table(
+        found, asked.image or [f"{connector}:{version(connector)}" for connector in connectors()]
+    ):
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+    return 0
+
+
 def _pages(asked: argparse.Namespace) -> int:
     stale = pages.stale()
     if asked.check:
@@ -54,6 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     building.add_argument("--prefix", default="", help="put before the name, such as ghcr.io/me/")
     building.add_argument("--verbose", action="store_true", help="show what docker says")
     building.set_defaults(command=_build)
+    measuring = commands.add_parser("measure", help="measure size and start of images that were built")
+    measuring.add_argument("image", nargs="*", metavar="IMAGE")
+    measuring.set_defaults(command=_measure)
     writing = commands.add_parser("pages", help="write the pages of docs/connectors that are not up to date")
     writing.add_argument("--check", action="store_true", help="write nothing, and fail if a page is not up to date")
     writing.set_defaults(command=_pages)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -27,6 +28,19 @@ class Docker:
 
     engine: Engine
     images: Mapping[str, str]
+    label: str = field(default_factory=lambda: f"tests={uuid4().hex}")
+
+    @property
+    def here(self) -> dict[str, Any]:
+        """What the acceptance suite needs to run these images: this `docker`, this machine's network, a label."""
+        path = f"{self.engine.docker.parent}{os.pathsep}{os.environ['PATH']}"
+        return {"environment": {"PATH": path}, "docker_options": ["--network=host", f"--label={self.label}"]}
+
+    def tidy(self) -> None:
+        """End the containers whose client was killed: they live on without it."""
+        found = self.run("ps", "--all", "--quiet", f"--filter=label={self.label}").stdout.decode().split()
+        if found:
+            self.run("rm", "--force", *found)
 
     def run(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
         """`docker …` to its end."""
@@ -52,13 +66,15 @@ class Docker:
 
 
 @pytest.fixture(scope="session")
-def docker() -> Docker:
+def docker() -> Iterator[Docker]:
     """Both images, built from this tree."""
     try:
         found = engine()
     except Missing as missing:
         pytest.skip(f"MISSING {missing}")
-    return Docker(found, {name: build(name, found) for name in (SOURCE, DESTINATION)})
+    made = Docker(found, {name: build(name, found) for name in (SOURCE, DESTINATION)})
+    yield made
+    made.tidy()
 
 
 @pytest.fixture
@@ -138,3 +154,32 @@ def catalog() -> Callable[..., Json]:
         return {"streams": [{"stream": stream, **chosen}]}
 
     return make
+
+
+# The acceptance suites start some hundred containers each. Of what holds for a command already, a few are tried for its
+# image in every run, and all of them with IMAGE_SUITE=all.
+ALWAYS_TRIED = """
+    spec.answers check.succeeds_with_the_given_config check.fails_where_the_other_side_cannot_be_reached
+    discover.gives_one_catalog read.ends_well read.says_started_running_complete state.comes_for_every_stream
+    resume.goes_on_from_every_state_of_an_incremental_read reader.may_leave stop.ends_on_sigterm place.may_be_read_only
+    first.works_without_a_check_before append.keeps_equal_rows overwrite.keeps_the_old_result_until_complete
+    state.comes_back_each_and_in_order state.keeps_everything_that_it_held input.may_be_cut_in_the_middle_of_a_line
+    judge.accepts_a_full_refresh judge.accepts_an_incremental_sync judge.accepts_a_sync_as_the_ui_sends_it
+    always.standard_output_holds_messages_only always.messages_follow_the_protocol always.secrets_stay_secret
+""".split()
+NOT_OF_AN_IMAGE = ["always.no_process_is_left"]
+"""Which processes an engine keeps for how long is its own affair."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    left_out = [item for item in items if _is_left_out(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _is_left_out(item: pytest.Item) -> bool:
+    if not item.name.startswith("test_image_of_"):
+        return False
+    behaviour = item.name.partition("[")[2].removesuffix("]")
+    every = os.environ.get("IMAGE_SUITE") == "all"
+    return behaviour in NOT_OF_AN_IMAGE or not (every or behaviour in ALWAYS_TRIED)

@@ -156,7 +156,8 @@ runroot = "{home}/run"
 """
 
 # The limits are named since podman's own are higher than what may be asked for in a container. runc takes a machine
-# with both kinds of cgroups, crun does not. Without a log, what goes through a pipe is not written to a disk as well.
+# with both kinds of cgroups, crun does not. From its events podman learns how a container ended that was removed before
+# it could look. Without a log, what goes through a pipe is not written to a disk as well.
 _SETTINGS = """\
 [containers]
 netns = "host"
@@ -164,7 +165,9 @@ default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
 log_driver = "none"
 [engine]
 runtime = "runc"
-events_logger = "none"
+events_logger = "file"
+lock_type = "file"
+tmp_dir = "{home}/run/libpod"
 cgroup_manager = "cgroupfs"
 conmon_path = ["{home}/bin/conmon"]
 helper_binaries_dir = ["{programs}/usr/lib/podman"]
