@@ -13,6 +13,7 @@ from io import BytesIO
 
 import msgspec
 
+from airpipe.alike import best
 from airpipe.errors import TransientProblem
 from airpipe.streams import StreamName, Tally
 
@@ -23,7 +24,6 @@ _BEGINNING = re.compile(
     rb'\s*\{"type": ?"RECORD", ?"record": ?\{(?:"(?:stream|namespace)": ?(?:"(?:[^"\\]|\\.)*"|null), ?)+'
 )
 """An envelope that names its stream before its data, as all known sources write it."""
-_starts_with = bytes.startswith
 
 
 class DestinationGone(Exception):
@@ -67,6 +67,7 @@ class Pump:
         self._beginning = _NONE
         self._tally = Tally(StreamName(None, ""))
         self._rest: list[bytes] = []
+        self._alike = best()
 
     def run(self) -> None:
         """Return at the end of the source. A last line without its end is taken as whole only if it is no RECORD."""
@@ -78,22 +79,19 @@ class Pump:
             self.write([self._line(rest + b"\n")])
 
     def _feed(self, chunk: bytes) -> None:
-        """Take a chunk. That all of its lines begin alike is seen from the least and the greatest of them."""
-        lines = BytesIO(chunk).readlines()
-        tail = b"" if chunk.endswith(b"\n") else lines.pop()
         head = self._rest
+        if len(head) > 1 and len(head[0]) < len(self._beginning):
+            head[:] = [b"".join(head)]
+        lines, end = self._alike(head[0] if head else b"", chunk, self._beginning)
         if not lines:
-            head.append(tail)
+            head.append(chunk)
             return
-        if head:
-            lines[0] = b"".join((*head, lines[0]))
-        self._rest = [tail] if tail else []
-        if min(lines).startswith(self._beginning) and max(lines).startswith(self._beginning):
-            whole = memoryview(chunk)[: len(chunk) - len(tail)]
-            self._count(len(lines), len(whole) + sum(map(len, head)))
-            self.write([*head, whole])
+        self._rest = [chunk[end:]] if end < len(chunk) else []
+        if lines > 0:
+            self._count(lines, end + sum(map(len, head)))
+            self.write([*head, memoryview(chunk)[:end]])
         else:
-            self.write(list(map(self._line, lines)))
+            self.write(list(map(self._line, BytesIO(b"".join((*head, chunk[:end]))))))
 
     def _count(self, rows: int, size: int) -> None:
         tally = self._tally

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airpipe import alike
 from airpipe import pump as pumps
 from airpipe.errors import TransientProblem
 from airpipe.pump import DestinationGone, Pump
@@ -114,6 +115,25 @@ def test_the_same_comes_out_as_of_a_pump_that_parses_everything(lines: list[byte
     assert (out, asked, {stream: tally.rows for stream, tally in tallies.items()}) == twin(lines)
     size_of_records = sum(len(line) for line in lines if b'"RECORD"' in line)
     assert sum(tally.bytes for tally in tallies.values()) == size_of_records
+
+
+def plainly(head: bytes, chunk: bytes, beginning: bytes) -> tuple[int, int]:
+    lines = chunk.split(b"\n")[:-1]
+    whole = [head + line if number == 0 else line for number, line in enumerate(lines)]
+    same = all((line + b"\n").startswith(beginning) for line in whole)
+    return len(lines) if same else -1, len(chunk) - len(chunk.split(b"\n")[-1])
+
+
+few = st.text("ab\n", max_size=12).map(str.encode)
+letters = st.text("ab", max_size=6).map(str.encode)
+
+
+@given(letters, few, letters)
+@settings(max_examples=500)
+def test_blocks_that_begin_alike_are_seen_by_both_twins(head: bytes, chunk: bytes, beginning: bytes) -> None:
+    expected = plainly(head, chunk, beginning)
+    assert alike.alike(head, chunk, beginning) == expected
+    assert alike.best()(head, chunk, beginning) == expected
 
 
 @pytest.mark.parametrize("chunk", [100, 1 << 16])
