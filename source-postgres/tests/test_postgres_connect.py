@@ -122,7 +122,7 @@ def test_a_connection_that_was_cut_while_idle_is_replaced(database: Database, re
     check(reader.config)
     assert connections(reader.config)._idle
     database.execute(
-        "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'source-postgres'"
+        "select pg_terminate_backend(pid, 10000) from pg_stat_activity where application_name = 'source-postgres'"
     )
     check(reader.config)
 
