@@ -17,7 +17,7 @@ from airpipe.alike import best
 from airpipe.errors import TransientProblem
 from airpipe.streams import StreamName, Tally
 
-CHUNK = 1 << 16
+CHUNK = 1 << 17
 """Bytes read at once. Larger blocks cost more: fresh memory for each of them."""
 
 _BEGINNING = re.compile(
