@@ -18,7 +18,7 @@ COPY . /src
 RUN test -n "${CONNECTOR}" || { echo "say which connector: --build-arg CONNECTOR=source-postgres" >&2; exit 1; } && \
     cd /src && mkdir /wheels /needs && \
     python3 images/needs.py "${CONNECTOR}" /needs && \
-    cp requirements.lock images/slim.py /needs/ && \
+    cp requirements.lock images/slim.py images/connector.sh /needs/ && \
     find images "${CONNECTOR}" -maxdepth 1 -name slim.txt -exec cat {} + > /needs/slim.txt && \
     /tools/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheels $(cat /needs/ours.txt) && \
     find build/wheels -name '*.whl' -exec cp {} /wheels/ \; && \
@@ -41,7 +41,7 @@ RUN install="/tools/bin/pip --python /airbyte/venv/bin/python install --quiet --
     { [ -z "$(find /wheels -name 'connector_native-*')" ] || $install /wheels/connector_native-*.whl || \
       echo "the native part does not fit this base image and is left out" >&2; } && \
     /airbyte/venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /airbyte/venv && \
-    printf '#!/bin/sh\nexec /airbyte/venv/bin/%s "$@"\n' "${CONNECTOR}" > /airbyte/connector && \
+    sed "s/NAME/${CONNECTOR}/" /needs/connector.sh > /airbyte/connector && \
     chmod 755 /airbyte/connector && \
     /airbyte/connector spec > /dev/null && \
     found="$(/airbyte/connector --version)" && \

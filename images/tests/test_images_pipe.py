@@ -197,6 +197,24 @@ def at_once(stream: Any, until: bytes = b"\0") -> bytes:
     return taken
 
 
+@pytest.mark.parametrize("name", [SOURCE, DESTINATION])
+def test_no_signal_comes_too_early(docker: Any, pipe: Any, catalog: Callable[..., Json], name: str) -> None:
+    """While Python is still starting, nobody but the entrypoint can listen."""
+    pipe.write(catalog("t", {"id": "integer"}))
+    container = f"early-{os.getpid()}-{name}"
+    verb, config = ("read", "pg") if name == SOURCE else ("write", "s3")
+    words = [verb, "--config", f"/files/{config}.json", "--catalog", "/files/catalog.json"]
+    created = docker.run("create", "-i", f"--name={container}", *pipe.options.split(), docker.images[name], *words)
+    assert created.returncode == 0, created.stderr
+    try:
+        assert docker.run("start", container).returncode == 0
+        assert docker.run("stop", "--time=10", container).returncode == 0
+        ended = docker.run("inspect", "--format={{.State.ExitCode}}", container).stdout
+        assert int(ended) == 143
+    finally:
+        docker.run("rm", "--force", container)
+
+
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("take", [at_once, slowly])
 def test_a_source_ends_with_its_last_state(
