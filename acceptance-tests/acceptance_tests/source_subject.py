@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from acceptance_tests.compare import difference
-from acceptance_tests.connector import Connector
+from acceptance_tests.connector import Connector, Said
 from acceptance_tests.hooks import Put
 from acceptance_tests.process import Process
 from acceptance_tests.protocol import Json, Stream, StreamId, configured
@@ -48,9 +48,14 @@ class SourceSubject(Subject):
     # What there is
 
     @cached_property
+    def discovered(self) -> Said:
+        """The first `discover`."""
+        return self.discover()
+
+    @cached_property
     def streams(self) -> list[Stream]:
         """The discovered streams."""
-        said = self.discover()
+        said = self.discovered
         found = said.transcript.of("CATALOG")
         if not found or not isinstance(found[0].body.get("streams"), list):
             raise NotApplicable(f"discover gave no catalog: {said.story}")
@@ -63,9 +68,14 @@ class SourceSubject(Subject):
         return next(one for one in self.streams if one.id == stream)
 
     @cached_property
+    def whole(self) -> Reading:
+        """The first read of all streams, however it went."""
+        return self.read(self.catalog(FULL))
+
+    @cached_property
     def full(self) -> Reading:
         """All streams, read whole (those that cannot be: incrementally, from nothing)."""
-        reading = self.read(self.catalog(FULL))
+        reading = self.whole
         if not reading.ok or not any(reading.by_stream.values()):
             raise NotApplicable(f"read gave nothing to go on: {reading.said.story}")
         return reading

@@ -111,6 +111,11 @@ class Subject:
         self.ask("check")
         return self.answered("check", self.connector.check())
 
+    @cached_property
+    def checked(self) -> Said:
+        """The first `check` with the good config."""
+        return self.check()
+
     def discover(self) -> Said:
         """`discover` with the good config."""
         self.ask("discover")

@@ -39,7 +39,7 @@ def refused(subject: Subject, what: str, config: Any) -> str | None:
 @behaviour
 def succeeds_with_the_given_config(subject: Subject) -> None:
     """With the config that works, `check` prints one CONNECTION_STATUS, SUCCEEDED, and ends with 0."""
-    said = subject.check()
+    said = subject.checked
     found = verdict(said)
     message = [str(one.body.get("message")) for one in said.transcript.of("CONNECTION_STATUS")]
     expect(
@@ -53,7 +53,7 @@ def succeeds_with_the_given_config(subject: Subject) -> None:
 @behaviour
 def says_the_same_twice(subject: Subject) -> None:
     """A second `check` succeeds as the first one did: it leaves nothing behind that is in its own way."""
-    if verdict(subject.check()) != "SUCCEEDED":
+    if verdict(subject.checked) != "SUCCEEDED":
         raise NotApplicable("check does not succeed")
     found = verdict(subject.check())
     expect(found == "SUCCEEDED", "SUCCEEDED again", found, "what `check` leaves behind")
@@ -62,7 +62,7 @@ def says_the_same_twice(subject: Subject) -> None:
 @behaviour
 def tolerates_an_option_that_it_does_not_know(subject: Subject) -> None:
     """A config with one key more than the form has works as well."""
-    if verdict(subject.check()) != "SUCCEEDED":
+    if verdict(subject.checked) != "SUCCEEDED":
         raise NotApplicable("check does not succeed")
     said = subject.answered("check", subject.connector.check({**subject.config, "acceptance_unknown_option": 1}))
     found = verdict(said)

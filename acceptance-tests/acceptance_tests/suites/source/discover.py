@@ -49,7 +49,7 @@ def places(schema: Any, place: str = "") -> Iterator[tuple[str, Json]]:
 @behaviour
 def gives_one_catalog(subject: SourceSubject) -> None:
     """`discover` prints one CATALOG with at least one stream and ends with 0."""
-    said = subject.discover()
+    said = subject.discovered
     found = said.transcript.of("CATALOG")
     good = said.ok and len(found) == 1 and found[0].body.get("streams")
     expect(good, "one CATALOG with streams and exit code 0", f"{len(found)} CATALOG messages; {said.story}", LOOK)

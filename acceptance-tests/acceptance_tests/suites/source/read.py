@@ -43,7 +43,7 @@ def status_mistakes(reading: Reading) -> list[str]:
 @behaviour
 def ends_well(subject: SourceSubject) -> None:
     """Reading all streams ends with 0 and without an ERROR, and gives at least one record."""
-    reading = subject.read(subject.catalog(FULL))
+    reading = subject.whole
     expect(
         reading.ok and not reading.said.transcript.errors,
         "exit code 0 and no ERROR",
