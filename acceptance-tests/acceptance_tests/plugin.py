@@ -94,7 +94,7 @@ def destination_suite(fast: Sequence[str] = ("*",)) -> Callable[..., None]:
 def _tests(register: Register, fast: Sequence[str]) -> Callable[..., None]:
     from acceptance_tests.suite import chosen
 
-    quick = {one.name for one in chosen(register, fast) if not one.slow}
+    quick = {one.name for one in chosen(register, fast) if not one.slow} if fast else set()
 
     @pytest.mark.parametrize("behaviour", [_parameter(one, one.name in quick) for one in register])
     def test(behaviour: Behaviour, connector: Acceptance, acceptance_subject: Subject) -> None:
