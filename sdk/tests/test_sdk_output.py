@@ -175,13 +175,11 @@ DESTINATION = """
     from contextlib import contextmanager
     class C(Config):
         delay: float = 0
-        folder: str = "."
 
     @contextmanager
     def open_stream(c, s):
         def write(batch):
             time.sleep(c.delay)
-            Path(c.folder, "written").touch()
         yield write
 
     Destination(C, check=lambda c: None, open_stream=open_stream, limits=Limits(seconds=0.05)).main()
@@ -210,7 +208,7 @@ def test_it_has_failed_also_while_the_input_stays_open(connector: Any, say: Any)
 def test_closed_descriptors(connector: Any, say: Any, closed: str) -> None:
     """Without a standard output no STATE can be delivered; without a standard error all goes on."""
     what = connector(DESTINATION)
-    command = " ".join(what.command("write", {"folder": str(what.folder)}, say.catalog("a"))) + f" {closed}"
+    command = " ".join(what.command("write", {}, say.catalog("a"))) + f" {closed}"
     text = say.lines(say.record("a", {}), say.state("a", {"x": 1}))
     done = subprocess.run(
         command, shell=True, input=text, capture_output=True, env=what.environment(), timeout=60, check=False
