@@ -20,6 +20,8 @@ from acceptance_tests.protocol import Json, Transcript, dumps, parse
 
 _interpreter = re.compile(r"env|.*=.*|(python|node|java|ruby|php|deno|bun|perl)[\d.]*|sh|bash")
 VERBS = ("spec", "check", "discover", "read", "write")
+ANSWERS = ("spec", "check", "discover")
+"""Verbs that give one answer: however much they say, it has to come in time."""
 INSIDE = "/acceptance"
 """Where a container sees the folder with its files."""
 
@@ -173,6 +175,7 @@ class Connector:
             writable=() if self.image else writable,
             pipe_size=pipe_size,
         )
+        process.longest = self.timeout if verb in ANSWERS else None
         if container:
             self._containers[id(process)] = container
         self._processes.append(process)

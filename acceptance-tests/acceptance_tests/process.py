@@ -69,6 +69,8 @@ class Process:
         """Bytes of output that were read."""
         self.refused = False
         """It closed its input before it had taken all of it."""
+        self.longest: float | None = None
+        """Seconds after which `finish` gives up although it talks; None: ten times the silence."""
         self.shown = " ".join(command)
         self._command = list(command)
         self._started = time.monotonic()
@@ -267,14 +269,16 @@ class Process:
             return self._finished
         if not self._waiting:
             self.close_input()
-        limit = time.monotonic() + (longest or 10 * silence)
-        heard = time.monotonic()
+        longest = longest or self.longest or 10 * silence
+        waited = quiet = 0.0
         while not self.ended:
-            if self.step(0.5):
-                heard = time.monotonic()
-                if not self._waiting:
-                    self.close_input()
-            if time.monotonic() - heard > silence or time.monotonic() > limit:
+            before = time.monotonic()
+            moved = self.step(0.5)
+            passed = min(time.monotonic() - before, 1.0)  # A machine that slept for a while is not a silent connector.
+            waited, quiet = waited + passed, 0.0 if moved else quiet + passed
+            if moved and not self._waiting:
+                self.close_input()
+            if quiet > silence or waited > longest:
                 self._silent = True
                 break
         return self.end()

@@ -100,12 +100,13 @@ class SourceSubject(Subject):
         return max(3, min(most, int(PATIENCE / max(0.01, self.full.said.run.seconds))))
 
     @cached_property
-    def _again(self) -> Reading:
+    def full_again(self) -> Reading:
+        """The same once more: what is in both was there all the time."""
         return self.read(self.catalog(FULL))
 
     def same_rows_again(self, stream: Stream) -> bool:
         """Whether a second full read gives the same rows of this stream, value by value."""
-        first, second = self.full.by_stream.get(stream.id, []), self._again.by_stream.get(stream.id, [])
+        first, second = self.full.by_stream.get(stream.id, []), self.full_again.by_stream.get(stream.id, [])
         return difference(first, second) is None
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,6 +18,15 @@ from acceptance_tests.suite import Failure, NotApplicable
 CANARY = "c4n4ry-Zq7-secret"
 """Stands in for a secret in runs that are meant to fail."""
 SHORTEST_SECRET = 5
+KINDS = {
+    "`spec`": {"SPEC"},
+    "`check`": {"CONNECTION_STATUS"},
+    "`discover`": {"CATALOG"},
+    "`read`": {"RECORD", "STATE"},
+    "`write`": {"STATE"},
+}
+"""The messages that a verb is there for. Each may log, trace, and give a new config as well."""
+ALWAYS = {"LOG", "TRACE", "CONTROL"}
 TALKATIVE = {"LOG_LEVEL": "TRACE"}
 
 
@@ -139,16 +149,17 @@ class Subject:
         self.noticed.runs += 1
         self.noticed.noise += [f"{text} (in {said.verb})" for text in said.transcript.noise]
         self.noticed.wrong += [f"{text} (in {said.verb})" for text in said.transcript.wrong]
+        kinds = KINDS.get(said.verb, {message.kind for message in said.transcript.messages}) | ALWAYS
+        strange = sorted({message.kind for message in said.transcript.messages} - kinds)
+        self.noticed.wrong += [f"a {kind} message (in {said.verb})" for kind in strange]
         self.noticed.left += [f"{process} outlived {said.verb}" for process in said.run.left]
         if said.verb != "`spec`":
             self._look_for_secrets(said)
 
     def _look_for_secrets(self, said: Said) -> None:
-        """Data, states and a new config may hold secrets; nothing else may."""
+        """Records and a new config may hold secrets; nothing else may."""
         known = {way for secret in (CANARY, *self._known_secrets()) for way in spellings(secret)}
-        data = {
-            message.number for message in said.transcript.messages if message.kind in ("RECORD", "STATE", "CONTROL")
-        }
+        data = {message.number for message in said.transcript.messages if message.kind in ("RECORD", "CONTROL")}
         texts = [("its standard error", said.run.stderr)]
         for number, line in enumerate([*said.run.lines, said.run.tail], 1):
             if number not in data:
@@ -165,7 +176,18 @@ class Subject:
 
 
 def spellings(secret: str) -> set[str]:
-    return {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]}
+    """The secret as it may stand in a text: as it is, in a URL, in JSON, in base64 at any offset."""
+    return {secret, quote(secret, safe=""), json.dumps(secret)[1:-1], *_in_base64(secret.encode(errors="replace"))}
+
+
+def _in_base64(secret: bytes) -> set[str]:
+    """Those characters of it that depend on nothing that stands beside it, if they are enough to know it by."""
+    found = set()
+    for before in range(3):
+        text = base64.b64encode(bytes(before) + secret).decode().rstrip("=")
+        known = text[(0, 2, 3)[before] : (before + len(secret)) * 8 // 6]
+        found |= {known} if len(known) >= 10 else set()
+    return found
 
 
 # Walking a form and a config together

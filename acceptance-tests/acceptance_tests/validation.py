@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
@@ -24,8 +25,34 @@ def _is_number(_checker: Any, value: Any) -> bool:
 
 
 _checker = jsonschema.Draft7Validator.TYPE_CHECKER.redefine_many({"integer": _is_integer, "number": _is_number})
+
+_DAY, _CLOCK, _ZONE = r"[+-]?\d{4,}-\d\d-\d\d", r"\d\d:\d\d(:\d\d([.,]\d+)?)?", r" ?(Z|[+-]\d\d(:?\d\d){0,2})"
+_SPELT = {
+    "date": re.compile(rf"{_DAY}( BC)?"),
+    "time": re.compile(rf"{_CLOCK}({_ZONE})?", re.IGNORECASE),
+    "date-time": re.compile(rf"{_DAY}[T ]{_CLOCK}({_ZONE})?( BC)?", re.IGNORECASE),
+}
+"""How the values of a format may be spelt."""
+_ZONED = re.compile(rf".*:\d\d([.,]\d+)?{_ZONE}( BC)?", re.IGNORECASE)
+
+
+def _format(_validator: Any, kind: Any, value: Any, _schema: Json) -> Iterator[jsonschema.ValidationError]:
+    pattern = _SPELT.get(kind) if isinstance(kind, str) else None
+    if pattern is not None and isinstance(value, str) and not pattern.fullmatch(value):
+        yield jsonschema.ValidationError(f"no {kind}")
+
+
+def _airbyte_type(_validator: Any, kind: Any, value: Any, _schema: Json) -> Iterator[jsonschema.ValidationError]:
+    """A point in time that is said to have a zone names it, and an integer is whole."""
+    zone = kind in ("timestamp_with_timezone", "time_with_timezone") and isinstance(value, str)
+    if (zone and not _ZONED.fullmatch(value)) or (kind == "integer" and isinstance(value, Decimal) and value % 1):
+        yield jsonschema.ValidationError(f"no {kind}")
+
+
 _extend: Any = jsonschema.validators.extend
-_Validator: Any = _extend(jsonschema.Draft7Validator, type_checker=_checker)
+_Validator: Any = _extend(
+    jsonschema.Draft7Validator, {"format": _format, "airbyte_type": _airbyte_type}, type_checker=_checker
+)
 
 
 def mistakes(schema: Json, rows: Sequence[Json]) -> Iterator[str]:

@@ -29,6 +29,14 @@ def python(script: str, *arguments: object) -> str:
     return " ".join(map(str, (sys.executable, "-B", BROKEN / script, *arguments)))
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a connector writes to its working directory is not left in the tree."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+
+
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever does not end need not be waited for long."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from acceptance_tests.compare import same, shown
 from acceptance_tests.protocol import Json, Stream, saved_states
 from acceptance_tests.reading import Reading, identity, lacking, named
-from acceptance_tests.rows import place
+from acceptance_tests.rows import Schema, place, types
 from acceptance_tests.source_subject import FULL, INCREMENTAL, SourceSubject
-from acceptance_tests.suite import Failure, Register, behaviours, expect
+from acceptance_tests.suite import Failure, NotApplicable, Register, behaviours, expect
 from acceptance_tests.suites.source.resume import spread
 from acceptance_tests.suites.source.states import count_mistakes
 
@@ -46,8 +47,8 @@ def values_as_put(stream: Stream, rows: list[Json], reading: Reading) -> None:
     for row in rows:
         found = came.get(of(row), {})
         for name, value in row.items():
-            if name in found and not same(value, found[name]):
-                raise Failure(f"{name} = {shown(value)}", f"{shown(found[name])}", f"how {stream.id}.{name} is read")
+            if not same(value, found.get(name)):
+                raise Failure(f"{name} = {shown(value)}", shown(found.get(name)), f"how {stream.id}.{name} is read")
 
 
 @behaviour
@@ -64,6 +65,79 @@ def are_read_as_they_were_put(subject: SourceSubject) -> None:
         again = subject.read(subject.catalog(FULL, [stream]))
         left = len(rows) - len(lacking(stream, rows, again.by_stream[stream.id]))
         expect(not left, "none of the deleted rows in a full refresh", f"{left} of them", "what is read")
+
+
+FREE = ("format", "enum", "const", "pattern", "contentEncoding", "maxLength")
+"""What says that a text cannot be just any."""
+ALPHABETS = "ß 文서 עבר 🦙 e\u0301 \u2028 \\ \" ' \t \n end"
+LONG = "0123456789" * 30_000
+BEYOND_FLOATS = 2**53 + 1
+
+
+def _is_free_text(schema: Schema) -> bool:
+    return types(schema) == {"string"} and not any(word in schema for word in FREE)
+
+
+def _is_integer(schema: Schema) -> bool:
+    bounded = any(word in schema for word in ("maximum", "exclusiveMaximum", "enum", "const"))
+    return types(schema) == {"integer"} and not bounded
+
+
+def _keeps(subject: SourceSubject, names: list[str], stream: Stream, new: Any) -> None:
+    """Put a row with this value in all of these fields, or in the first that takes it, and read it back."""
+    for some_names in [names, *([name] for name in names if len(names) > 1)]:
+        row = {**subject.new_rows(stream, 1)[0], **dict.fromkeys(some_names, new)}
+        try:
+            subject.put(stream, [row])
+        except Exception:  # What the system refuses to hold cannot be read from it.
+            continue
+        try:
+            reading = subject.read(subject.catalog(FULL, [stream]))
+            must_have(stream, [row], reading, "a full refresh")
+            values_as_put(stream, [row], reading)
+        finally:
+            subject.put(stream, [], subject.keys(stream, [row]))
+        return
+    raise NotApplicable(f"no field of {stream.id} takes such a value")
+
+
+def _stream_with_key(subject: SourceSubject) -> Stream:
+    stream = subject.writable(incremental=False)
+    if not stream.key:
+        raise NotApplicable("no stream has a key, by which rows could be taken away again")
+    return stream
+
+
+def _of_a_key(stream: Stream, name: str) -> bool:
+    return [name] in stream.key
+
+
+@behaviour
+def keep_text_of_any_alphabet(subject: SourceSubject) -> None:
+    """Text with letters of many alphabets, emoji, quotes and control characters comes as it was put."""
+    stream = _stream_with_key(subject)
+    texts = [name for name, kind in stream.fields.items() if _is_free_text(kind) and not _of_a_key(stream, name)]
+    _keeps(subject, _without_cursor(subject, stream, texts), stream, ALPHABETS)
+
+
+@behaviour
+def keep_long_text(subject: SourceSubject) -> None:
+    """A text of 300,000 characters comes whole."""
+    stream = _stream_with_key(subject)
+    texts = [name for name, kind in stream.fields.items() if _is_free_text(kind) and not _of_a_key(stream, name)]
+    _keeps(subject, _without_cursor(subject, stream, texts), stream, LONG)
+
+
+@behaviour
+def keep_big_numbers(subject: SourceSubject) -> None:
+    """A whole number that no float can hold comes with all of its digits."""
+    stream = _stream_with_key(subject)
+    numbers = [name for name, kind in stream.fields.items() if _is_integer(kind)]
+    _keeps(subject, sorted(numbers, key=lambda name: _of_a_key(stream, name)), stream, BEYOND_FLOATS)
+
+
+def _without_cursor(subject: SourceSubject, stream: Stream, names: list[str]) -> list[str]:
+    return [name for name in names if [name] != subject.cursor(stream)]
 
 
 @behaviour

@@ -125,7 +125,7 @@ def _key(key: object) -> str:
 @behaviour
 def gives_the_same_twice(subject: SourceSubject) -> None:
     """Two full reads, one after the other, give the same rows."""
-    again = subject.read(subject.catalog(FULL))
+    again = subject.full_again
     wrong = []
     for stream in subject.full.streams:
         first, second = subject.full.by_stream[stream.id], again.by_stream[stream.id]
@@ -190,6 +190,33 @@ def tells_of_a_stream_that_it_does_not_have(subject: SourceSubject) -> None:
         "how the catalog is read",
     )
     expect(status != "COMPLETE", "no COMPLETE for it", "COMPLETE", "how the catalog is read")
+
+
+@behaviour
+def tells_streams_apart_by_their_namespace(subject: SourceSubject) -> None:
+    """A stream of the catalog with a right name in a namespace that does not exist is not taken for the real one."""
+    real = next((stream for stream in subject.full.streams if stream.id.namespace is not None), None)
+    if real is None:
+        raise NotApplicable("no stream has a namespace")
+    stranger = StreamId("acceptance_no_such_namespace", real.id.name)
+    reading = subject.read([configured({**real.entry, "namespace": stranger.namespace})])
+    status = reading.last_status(stranger)
+    expect(not reading.records, f"no record for {stranger}", f"{len(reading.records)} records", "how streams are found")
+    expect(status != "COMPLETE", "no COMPLETE for it", "COMPLETE", "how streams are found")
+
+
+@behaviour
+def gives_as_much_incrementally(subject: SourceSubject) -> None:
+    """An incremental read from nothing gives every row of a full refresh that has a cursor."""
+    wrong = []
+    for stream in subject.incremental.streams:
+        cursor = subject.cursor(stream)
+        rows = [row for row in subject.full.by_stream[stream.id] if not cursor or at(row, cursor) is not None]
+        if not stream.key or not (lost := lacking(stream, rows, subject.incremental.by_stream[stream.id])):
+            continue
+        if not lacking(stream, lost, subject.full_again.by_stream[stream.id]):
+            wrong.append(f"{stream.id}: {len(lost)} of {len(rows)} missing, such as {named(stream, lost[0])}")
+    expect(not wrong, "the rows of a full refresh", some(wrong), "where an incremental read begins and ends")
 
 
 @behaviour
