@@ -45,6 +45,11 @@ class DestinationSubject(Subject):
             raise NotApplicable(f"the spec does not offer {mode}")
 
     @property
+    def usual_modes(self) -> list[str]:
+        """Those of append, overwrite and append_dedup that it offers."""
+        return [mode for mode in ("append", "overwrite", "append_dedup") if mode in self.modes] or [self.any_mode]
+
+    @property
     def any_mode(self) -> str:
         """append, or what comes nearest."""
         return "append" if "append" in self.modes or not self.modes else self.modes[0]
@@ -82,11 +87,11 @@ class DestinationSubject(Subject):
         self.ask("write")
         return self.connector.start("write", config=self.config, catalog={"streams": list(catalog)}, **options)
 
-    def write(self, catalog: Sequence[Json], feed: Feed | bytes) -> Said:
-        """Write to the end of the input."""
+    def write(self, catalog: Sequence[Json], feed: Feed | bytes, *, good: bool = True) -> Said:
+        """Write to the end of the input. `good`: whoever gives no answer to it gives none to any other."""
         process = self.start(catalog)
         process.offer(feed if isinstance(feed, bytes) else feed.text)
-        return self.finish("write", process)
+        return self.answered("write", self.connector.say(process), good=good)
 
     def talk(self) -> None:
         super().talk()

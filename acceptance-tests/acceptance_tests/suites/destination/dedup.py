@@ -54,6 +54,21 @@ def keeps_one_row_a_key_with_ids_of_pyairbyte(subject: DestinationSubject) -> No
 
 
 @behaviour
+def knows_keys_of_several_parts(subject: DestinationSubject) -> None:
+    """Rows are the same where all parts of their key are, and no sooner."""
+    subject.offers("append_dedup")
+    subject.needs_get()
+    stream = subject.stream()
+    name = id_of(stream)
+    entry = {**by_ui(stream, "append_dedup"), "primary_key": [["id"], ["text"]]}
+    rows = [{**row, "text": part} for part in ("a", "b") for row in subject.rows(3)]
+    newer = {**rows[4], "changed_at": "2024-02-01T00:00:00Z"}
+    subject.written([entry], piped(name, rows), "run 1")
+    subject.written([entry], piped(name, [newer]), "run 2")
+    subject.must_hold(name, [*rows[:4], newer, *rows[5:]], "after one of six rows was changed", "what makes a key")
+
+
+@behaviour
 def removes_older_generations_in_a_truncate(subject: DestinationSubject) -> None:
     """With minimum == generation, only the rows of this generation are there after COMPLETE."""
     truncates(subject, "append_dedup")

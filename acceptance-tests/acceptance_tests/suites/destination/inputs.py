@@ -141,7 +141,7 @@ def may_be_cut_in_the_middle_of_a_line(subject: DestinationSubject) -> None:
     rows = subject.rows(12)
     feed = Feed().status(name, "STARTED").add(name, rows[:9]).state(name).add(name, rows[9:])
     feed.lines[-1] = feed.lines[-1][: len(feed.lines[-1]) // 2]
-    said = subject.write([by_ui(stream, subject.any_mode)], feed)
+    said = subject.write([by_ui(stream, subject.any_mode)], feed, good=False)
     expect(tells(said), "a non-zero exit code, or a warning", said.story, LOOK)
     if subject.can_get:
         found = subject.get(name, perhaps_none=True)
@@ -160,7 +160,7 @@ def may_be_broken(subject: DestinationSubject) -> None:
     name = id_of(stream)
     rows = subject.rows(6)
     feed = Feed().add(name, rows[:3]).state(name).raw(b"Segmentation fault (core dumped)\n").add(name, rows[3:])
-    said = subject.write([by_ui(stream, subject.any_mode)], feed.state(name).status(name, "COMPLETE"))
+    said = subject.write([by_ui(stream, subject.any_mode)], feed.state(name).status(name, "COMPLETE"), good=False)
     expect(tells(said) or echoed(said.transcript), "an error, or the STATEs", said.story, LOOK)
     if subject.can_get:
         back = [message.body.get("id") for message in echoed(said.transcript)]
@@ -179,7 +179,7 @@ def may_break_off_without_complete(subject: DestinationSubject) -> None:
     name = id_of(stream)
     rows = subject.rows(9)
     feed = Feed().status(name, "STARTED", "RUNNING").add(name, rows[:6]).state(name).add(name, rows[6:])
-    said = subject.write([by_ui(stream, subject.any_mode)], feed)
+    said = subject.write([by_ui(stream, subject.any_mode)], feed, good=False)
     expect(tells(said), "a warning, or a non-zero exit code", said.story, "what is said about a source that died")
     if subject.can_get and subject.shows_at_once and echoed(said.transcript):
         lost = missing(rows[:6], subject.get(name, perhaps_none=True))
@@ -189,7 +189,7 @@ def may_break_off_without_complete(subject: DestinationSubject) -> None:
 @behaviour
 def may_be_empty(subject: DestinationSubject) -> None:
     """No input at all comes to an end, whatever the exit code."""
-    said = subject.write([by_ui(subject.stream(), subject.any_mode)], b"")
+    said = subject.write([by_ui(subject.stream(), subject.any_mode)], b"", good=False)
     expect(said.run.code is not None and said.run.code >= 0, "an exit", said.story, LOOK)
 
 

@@ -86,6 +86,21 @@ def deletes_nothing_without_input(subject: DestinationSubject) -> None:
 
 
 @behaviour
+def keeps_a_stream_that_nothing_was_said_of(subject: DestinationSubject) -> None:
+    """Of two streams in the catalog one has messages, the other none: only the first is replaced."""
+    subject.offers("overwrite")
+    subject.needs_get()
+    streams = [subject.stream(), subject.stream()]
+    one, other = (id_of(stream) for stream in streams)
+    old, new = subject.rows(6, text="old"), subject.rows(3, first=50, text="new")
+    for name, stream in zip((one, other), streams, strict=True):
+        subject.written([by_ui(stream, "overwrite")], plain(name, old), f"the first run of {name}")
+    subject.write([by_ui(stream, "overwrite") for stream in streams], plain(one, new))
+    subject.must_hold(other, old, "in the stream without messages", REPLACING)
+    subject.must_hold(one, new, "in the stream that had some", REPLACING)
+
+
+@behaviour
 def keeps_the_old_result_until_complete(subject: DestinationSubject) -> None:
     """While new rows come, and after kill -9, a reader sees the whole old result; a full run then replaces it."""
     subject.needs_get()

@@ -26,13 +26,14 @@ def feed_of(stream: StreamId, subject: DestinationSubject) -> Feed:
 
 @behaviour
 def comes_back_each_and_in_order(subject: DestinationSubject) -> None:
-    """Every STATE comes back once, in the order in which it was sent, with its `id`."""
-    stream = subject.stream()
-    feed = feed_of(id_of(stream), subject)
-    said = subject.written([by_ui(stream, subject.any_mode)], feed, "a write with four STATEs")
-    back = [message.body.get("id") for message in echoed(said.transcript)]
-    sent = [one.body["id"] for one in feed.states]
-    expect(back == sent, f"the ids {sent}", f"{back}", LOOK)
+    """In every sync mode each STATE comes back once, in the order in which it was sent, with its `id`."""
+    for mode in subject.usual_modes:
+        stream = subject.stream()
+        feed = feed_of(id_of(stream), subject)
+        said = subject.written([by_ui(stream, mode)], feed, f"{mode} with four STATEs")
+        back = [message.body.get("id") for message in echoed(said.transcript)]
+        sent = [one.body["id"] for one in feed.states]
+        expect(back == sent, f"the ids {sent} in {mode}", f"{back}", LOOK)
 
 
 @behaviour
@@ -85,14 +86,17 @@ def comes_back_without_rows(subject: DestinationSubject) -> None:
 
 @behaviour
 def carries_counts_that_add_up(subject: DestinationSubject) -> None:
-    """`destinationStats.recordCount` is the number of records of the stream since its last STATE."""
-    streams = [subject.stream(), subject.stream(namespace="acc_counts")]
-    one, other = (id_of(stream) for stream in streams)
-    feed = Feed().add(one, subject.rows(3)).add(other, subject.rows(5)).state(one).add(one, subject.rows(4, first=10))
-    feed.state(other).state(one).state(one).status(one, "COMPLETE").status(other, "COMPLETE")
-    said = subject.written([by_ui(stream, subject.any_mode) for stream in streams], feed, "a write of two streams")
-    wrong = count_mistakes(feed, echoed(said.transcript))
-    expect(not wrong, "counts that add up", some(wrong, 3), LOOK)
+    """In every sync mode `destinationStats.recordCount` is the number of records of the stream since its last STATE,
+    those included whose key came before."""
+    for mode in subject.usual_modes:
+        streams = [subject.stream(), subject.stream(namespace="acc_counts")]
+        one, other = (id_of(stream) for stream in streams)
+        feed = Feed().add(one, subject.rows(3)).add(other, subject.rows(5)).state(one)
+        feed.add(one, subject.rows(4, first=10)).add(one, subject.rows(2, first=11, text="changed"))
+        feed.state(other).state(one).state(one).status(one, "COMPLETE").status(other, "COMPLETE")
+        said = subject.written([by_ui(stream, mode) for stream in streams], feed, f"{mode} of two streams")
+        wrong = count_mistakes(feed, echoed(said.transcript))
+        expect(not wrong, f"counts that add up in {mode}", some(wrong, 3), LOOK)
 
 
 def _wait_for_a_big_line(process: Process, seconds: float) -> bool:
@@ -105,14 +109,32 @@ def _wait_for_a_big_line(process: Process, seconds: float) -> bool:
 @behaviour
 def comes_back_only_when_its_rows_are_there(subject: DestinationSubject) -> None:
     """When a STATE comes out, the rows before it are in the store, and kill -9 does not take them away."""
-    subject.offers("append")
+    _only_when_there(subject, "append")
+
+
+@behaviour
+def comes_back_only_when_its_rows_are_there_in_append_dedup(subject: DestinationSubject) -> None:
+    """The same in append_dedup."""
+    _only_when_there(subject, "append_dedup")
+
+
+@behaviour
+def of_all_streams_comes_back_only_when_its_rows_are_there(subject: DestinationSubject) -> None:
+    """The same with GLOBAL states."""
+    _only_when_there(subject, subject.any_mode if subject.shows_at_once else "append", of_all=True)
+
+
+def _only_when_there(subject: DestinationSubject, mode: str, *, of_all: bool = False) -> None:
+    subject.offers(mode)
     subject.needs_get()
     stream = subject.stream()
     name = id_of(stream)
     feed = Feed()
     for number in range(3):
-        feed.add(name, subject.rows(4, first=10 * number)).state(name, {"cursor": number, "ballast": "x" * BALLAST})
-    process = subject.start([by_ui(stream, "append")])
+        feed.add(name, subject.rows(4, first=10 * number))
+        state = {"cursor": number, "ballast": "x" * BALLAST}
+        feed = feed.global_state(state, [name]) if of_all else feed.state(name, state)
+    process = subject.start([by_ui(stream, mode)])
     process.offer(feed.status(name, "COMPLETE").text)
     for sent in feed.states:
         _close_when_taken(process, subject.timeout)

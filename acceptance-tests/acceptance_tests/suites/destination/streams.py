@@ -12,7 +12,7 @@ from acceptance_tests.destination_subject import COLUMNS, DestinationSubject, by
 from acceptance_tests.feed import Feed, count_mistakes, echo_mistakes, echoed
 from acceptance_tests.protocol import Json, StreamId
 from acceptance_tests.suite import Failure, Register, behaviours, expect, some
-from acceptance_tests.suites.destination.modes import piped
+from acceptance_tests.suites.destination.modes import piped, plain
 
 ALL: Register = []
 streams = behaviours(ALL, "streams")
@@ -61,6 +61,16 @@ def are_told_apart_by_their_namespace(subject: DestinationSubject) -> None:
             subject.must_hold(
                 id_of(one), feed.rows[id_of(one)], f"in {tuple(id_of(one))}", "how streams are told apart"
             )
+
+
+@streams
+def may_have_nothing_to_say(subject: DestinationSubject) -> None:
+    """A stream of the catalog for which no message comes is no error: there was nothing new."""
+    two = [subject.stream(), subject.stream()]
+    name, rows = id_of(two[0]), subject.rows(3)
+    subject.written([by_ui(one, subject.any_mode) for one in two], plain(name, rows), "one stream of two")
+    if subject.can_get:
+        subject.must_hold(name, rows, "in the stream that had messages")
 
 
 @streams
