@@ -21,5 +21,8 @@ def test_the_demo_ends_well_and_can_be_run_again(tmp_path: Path) -> None:
         assert "as many as there should be: 3,000, each once" in done.stdout
         assert "as many as there should be: 120, each once" in done.stdout
         assert "as many as there should be: 0, each once" in done.stdout
-    [state] = json.loads((tmp_path / "output" / "state.json").read_text())
-    assert state["type"] == "STREAM"
+    airpipe = [Path(sys.executable).with_name("airpipe"), "runs", tmp_path / "output" / "documents.yaml", "--json"]
+    runs = [json.loads(line) for line in subprocess.run(airpipe, capture_output=True, check=True).stdout.splitlines()]
+    assert [(run["run"], run["status"], run["rows"]) for run in runs] == [
+        (3, "succeeded", 0), (2, "succeeded", 120), (1, "succeeded", 3000),
+    ]  # fmt: skip
