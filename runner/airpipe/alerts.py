@@ -141,15 +141,16 @@ def alert(loaded: Loaded, run: Finished, log: Callable[[str], None]) -> int:
     for wish in monitoring.alerts:
         if not Condition.parse(wish.condition).holds(run):
             continue
-        post = Post.of(monitoring.smtp)
-        if post is None:
-            log(f"the alert {wish.condition} cannot be sent: set SMTP_HOST or monitoring.smtp.host")
-            continue
         try:
+            post = Post.of(monitoring.smtp)
+            if post is None:
+                log(f"the alert {wish.condition} cannot be sent: set SMTP_HOST or monitoring.smtp.host")
+                continue
             post.send(_mail(run, wish.condition, post.sender, wish.recipients))
             sent += 1
-        except (OSError, smtplib.SMTPException) as error:
-            log(f"the alert {wish.condition} could not be sent by {post.host}:{post.port}: {error}")
+        except (OSError, ValueError, smtplib.SMTPException) as error:
+            by = f" by {post.host}:{post.port}" if post else ""
+            log(f"the alert {wish.condition} could not be sent{by}: {error}")
     return sent
 
 

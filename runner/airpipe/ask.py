@@ -48,7 +48,7 @@ def ask(
     finally:
         child.close()
     if answers:
-        return answers[-1]
+        return _understood(program, verb, answers[-1])
     raise _failure(program, verb, ended, side)
 
 
@@ -73,6 +73,26 @@ def _read(child: Child, side: Side, kind: str, key: str, answers: list[dict[str,
             answers.append(body)
         else:
             side.hear(message)
+
+
+def _understood(program: Program, verb: str, answer: dict[str, Any]) -> dict[str, Any]:
+    """The answer, if it has the form that everything else counts on."""
+    fine = True
+    if verb == "spec":
+        fine = isinstance(answer.get("connectionSpecification"), dict)
+    elif verb == "discover":
+        streams = answer.get("streams")
+        fine = isinstance(streams, list) and all(map(_is_stream, streams))
+    if not fine:
+        raise ConfigProblem(f"{program.label} {verb} gave an answer that cannot be understood: a bug of the connector")
+    return answer
+
+
+def _is_stream(entry: Any) -> bool:
+    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+        return False
+    schema = entry.get("json_schema") or {}
+    return isinstance(schema, dict) and isinstance(schema.get("properties") or {}, dict)
 
 
 def _failure(program: Program, verb: str, ended: Ended | None, side: Side) -> AirpipeError:

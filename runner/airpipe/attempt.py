@@ -22,9 +22,11 @@ from airpipe.saver import Saver
 from airpipe.states import Safe, StateLedger
 from airpipe.statestore import Lock
 from airpipe.streams import StreamName, Tally
-from airpipe.words import size_text, time_text
+from airpipe.words import amount, size_text, time_text
 
 TICK = 0.2
+SHOWN = 5
+"""Differences of counts that are shown; the log has the others."""
 LAST_WORDS = 60.0
 """Seconds that a connector has to end after its output has ended."""
 ENDING = (
@@ -92,6 +94,9 @@ class Attempt:
         self._first = self._last = 0.0
         self._answers_ended = 0.0
         self._progressed = False
+        self._problems = 0
+        self._cannot_save = False
+        self._torn = False
 
     # From start to end
 
@@ -106,7 +111,7 @@ class Attempt:
             for thread in self._threads:
                 thread.join()
         self._take_answers()
-        self._saver.save(now=True)
+        self._save(now=True)
         self._tell(self.tallies)
         ended = {name: child.ended or Ended(-9) for name, child in self._children.items()}
         complete = self._complete(ended)
@@ -139,8 +144,8 @@ class Attempt:
         with suppress(queue.Empty):
             self._take(self._safe.get(timeout=TICK))
         self._take_answers()
-        self._saver.save()
         self._tell(self.tallies)
+        self._save()
         try:
             self._lock.check()
         except AirpipeError as error:
@@ -151,18 +156,34 @@ class Attempt:
             self._end(TransientProblem(f"The attempt took longer than its timeout, {time_text(self._limits.timeout)}."))
         self._look_at_ends()
 
+    def _save(self, *, now: bool = False) -> None:
+        """What cannot be saved ends the attempt; it is tried once more at its end."""
+        if self._cannot_save and not now:
+            return
+        try:
+            self._saver.save(now=now)
+        except AirpipeError as error:
+            self._cannot_save = True
+            self._log("airpipe", "WARN", error.message)
+            self._end(error)
+
     def _end(self, why: AirpipeError) -> None:
         """End both sides, step by step. The first reason counts."""
         if self._ending_since is None:
             self._ending_since = time.monotonic()
             self._error = self._error or why
 
+    def _blame_destination(self, why: str) -> None:
+        """The source's end is no more than a consequence, unless both are being ended already."""
+        if self._ending_since is None:
+            self._destination_first = True
+            self._end(TransientProblem(why))
+
     def _look_at_ends(self) -> None:
         source, destination = self._children["source"], self._children["destination"]
         now = time.monotonic()
         if destination.ended and not source.ended:
-            self._destination_first = True
-            self._end(TransientProblem("The destination ended before the source."))
+            self._blame_destination("The destination ended before the source.")
         if self._answers_ended and not destination.ended and now - self._answers_ended > LAST_WORDS:
             destination.kill()
         while self._ending_since is not None and self._steps and now - self._ending_since >= self._steps[0][0]:
@@ -178,11 +199,12 @@ class Attempt:
         pump = Pump(source.stdout.fileno(), destination.stdin.fileno(), self.tallies, self._message)
         try:
             pump.run()
-            if self._source_ended_well():
+            self._torn = pump.torn
+            if self._source_ended_well() and not pump.torn:
                 pump.write([*self._ledger.close(self._unstated()), *map(_complete_line, self._whole())])
                 self._ended_well = True
         except DestinationGone:
-            self._destination_first = True
+            self._blame_destination("The destination takes nothing any more.")
         except AirpipeError as error:
             self._error = self._error or error
             source.terminate()
@@ -234,18 +256,20 @@ class Attempt:
             raise TransientProblem(f"The source gave a STATE that cannot be understood: {error}") from None
 
     def _trace(self, message: dict[str, Any]) -> None:
+        """Statuses and estimates. What cannot be understood is told, and does no harm."""
         trace = message.get("trace") or {}
-        body = trace.get("stream_status") or {}
-        if body:
-            tally = self.tallies.get(StreamName.of(body["stream_descriptor"]))
-            if tally is not None:
-                tally.status = str(body.get("status"))
-        elif estimate := trace.get("estimate"):
-            tally = self.tallies.get(StreamName.of(estimate)) if "name" in estimate else None
-            if tally is not None and estimate.get("row_estimate") is not None:
-                tally.estimate = int(estimate["row_estimate"])
-        else:
-            self._sides["source"].hear(message)
+        try:
+            if body := trace.get("stream_status"):
+                if tally := self.tallies.get(StreamName.of(body["stream_descriptor"])):
+                    tally.status = str(body["status"])
+            elif body := trace.get("estimate"):
+                tally = self.tallies.get(StreamName.of(body)) if "name" in body else None
+                if tally is not None and body.get("row_estimate") is not None:
+                    tally.estimate = int(body["row_estimate"])
+            else:
+                self._sides["source"].hear(message)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            self._log("source", "WARN", f"a TRACE that cannot be understood: {json.dumps(message, ensure_ascii=False)}")
 
     # The thread of the answers
 
@@ -281,7 +305,8 @@ class Attempt:
     def _take(self, safe: Safe) -> None:
         self._progressed |= self._saver.add([safe.state])
         if safe.problem:
-            self._log("airpipe", "WARN", safe.problem)
+            self._problems += 1
+            self._log("airpipe", "WARN" if self._problems <= SHOWN else "DEBUG", safe.problem)
 
     # What came of it
 
@@ -296,7 +321,7 @@ class Attempt:
 
     def _why(self, ended: Mapping[str, Ended], complete: set[StreamName]) -> AirpipeError | None:
         """The reason of a failure: the side that ended first is the one to ask."""
-        for text in self._ledger.told[:5]:
+        for text in self._ledger.told[:SHOWN]:
             self._log("airpipe", "WARN", text)
         for name in ended:
             if ended[name].why == "memory":
@@ -323,9 +348,15 @@ class Attempt:
     def _incomplete(self, complete: set[StreamName]) -> AirpipeError:
         names = [str(stream) for stream in self.tallies if stream not in complete]
         said = self._sides["source"].worst or self._sides["destination"].worst
-        why = f": {said.message}" if said else "; look at `airpipe logs`"
         kind = ConfigProblem if said and said.is_config else TransientProblem
-        return kind(f"Not complete: {', '.join(names[:5])}{why}")
+        return kind(f"Not complete: {', '.join(names[:5])}: {said.message if said else self._why_unsaid()}")
+
+    def _why_unsaid(self) -> str:
+        if self._torn:
+            return "the source ended within a message"
+        if waiting := len(self._ledger.waiting):
+            return f"the destination ended without an answer to {amount(waiting, 'state')}"
+        return "the source did not finish, and did not say why"
 
 
 def _tally(plan: StreamPlan) -> Tally:

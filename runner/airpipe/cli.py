@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from airpipe.pipeline import Loaded
 
 FAILED, WRONG, STOPPED = 1, 2, 130
+TWICE = 1.0
+"""Seconds after which a second signal is a second wish. `timeout` and some terminals send each one twice."""
 
 
 class _Commands(click.Group):
@@ -38,6 +42,9 @@ def airpipe() -> None:
 
 
 def main() -> NoReturn:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # What the terminal cannot write ends no run.
     airpipe(prog_name="airpipe")
     raise AssertionError("click ends the process")
 
@@ -47,9 +54,15 @@ def _stopping() -> Iterator[threading.Event]:
     """Set when somebody asks us to end. Who asks twice does not want to wait: the guards end what is left."""
     stop = threading.Event()
 
+    asked = 0.0
+
     def ask(number: int, _frame: object) -> None:
+        nonlocal asked
         if stop.is_set():
-            os._exit(128 + number)
+            if time.monotonic() - asked > TWICE:
+                os._exit(128 + number)
+            return
+        asked = time.monotonic()
         stop.set()
         click.echo("stopping: what is safe is saved (once more to end at once)", err=True)
 

@@ -7,6 +7,7 @@ import json
 import random
 import threading
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -27,6 +28,8 @@ from airpipe.words import seconds, size
 TELL = 0.5
 """Seconds between two Progress events."""
 LONGEST_WAIT = 60.0
+MOST_ATTEMPTS = 20
+"""Attempts of one run, also where each gets a little further; the next run goes on from there."""
 Emit = Callable[[Event], None]
 
 
@@ -91,6 +94,9 @@ class _Run:
                 error = self._prepare_and_move(folder)
         except AirpipeError as raised:
             error = raised
+        except Exception as bug:
+            self._log("airpipe", "DEBUG", traceback.format_exc())
+            error = AirpipeError(f"A bug in airpipe: {type(bug).__name__}: {bug}; `airpipe logs` has more.")
         finally:
             finished = self._finished(error)
             self._keep_run(finished.status, finished)
@@ -137,7 +143,7 @@ class _Run:
 
     def _tell_new_destination(self, config: Mapping[str, Any]) -> None:
         """States speak of rows that went to the destination of that time."""
-        now = _mark([self._programs["destination"].label, json.loads(self._log.mask(json.dumps(config)))])
+        now = _mark([self._programs["destination"].label, self._log.mask(json.dumps(config, sort_keys=True))])
         before = self._saver.values.get("destination")
         if before not in (None, now) and any(key.startswith("state/") for key in self._saver.values):
             text = "the destination's config has changed: rows that went to the old one are not sent again. "
@@ -150,19 +156,26 @@ class _Run:
         wishes = self._loaded.pipeline.sync_config
         failures = 0
         while True:
-            outcome = self._attempt(folder)
-            error = outcome.error
+            error, progressed = self._tried(folder)
             if error is None or not isinstance(error, TransientProblem):
                 return error
-            failures = 1 if outcome.progressed else failures + 1
-            if failures > wishes.retries:
+            failures = 1 if progressed else failures + 1
+            if failures > wishes.retries or self._attempts >= MOST_ATTEMPTS:
                 return error
             wait = min(seconds(wishes.retry_delay) * 2 ** (failures - 1), LONGEST_WAIT) * random.uniform(0.8, 1.2)
             message = self._log.mask(error.message)
-            self._log("airpipe", "WARN", f"{message} Tried again in {wait:.1f} s.")
+            self._log("airpipe", "INFO", f"attempt {self._attempts} failed, tried again in {wait:.1f} s: {message}")
             self._emit(Retrying(self._loaded.name, self._attempts, wait, message))
             if self._stop.wait(wait):
                 return Stopped("Stopped.")
+
+    def _tried(self, folder: Folder) -> tuple[AirpipeError | None, bool]:
+        """What went wrong in an attempt, and whether it got further than the one before."""
+        try:
+            outcome = self._attempt(folder)
+        except TransientProblem as problem:  # The store is away.
+            return problem, False
+        return outcome.error, outcome.progressed
 
     def _attempt(self, folder: Folder) -> Outcome:
         self._attempts += 1

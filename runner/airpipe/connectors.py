@@ -5,6 +5,7 @@ Nothing of a connector is imported; the protocol's command line is all that is k
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -13,9 +14,11 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from airpipe.errors import ConfigProblem
 from airpipe.pipeline import Connector, Loaded
@@ -136,10 +139,17 @@ def _option(file: str) -> str:
 
 
 class Folder:
-    """A private folder for configs, catalogs and states. It goes with the run, or with the guards of a dead run."""
+    """A private folder for configs, catalogs and states.
+
+    It goes with the run, or with the guards of a dead run. What these could not clear away, the next run does.
+    """
 
     def __init__(self) -> None:
-        self.whole = Path(tempfile.mkdtemp(prefix="airpipe-"))
+        _clear_away()
+        self.whole = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        self._lock = os.open(self.whole / "new", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        (self.whole / "new").rename(self.whole / "lock")  # Nobody sees it unlocked.
         self.path = self.whole / "files"
         self.path.mkdir()
         self.path.chmod(0o755)  # Images run as another user; nobody else gets past the folder above.
@@ -153,12 +163,28 @@ class Folder:
 
     def close(self) -> None:
         shutil.rmtree(self.whole, ignore_errors=True)
+        os.close(self._lock)
 
     def __enter__(self) -> Folder:
         return self
 
     def __exit__(self, *_error: object) -> None:
         self.close()
+
+
+_PREFIX = "airpipe-"
+
+
+def _clear_away() -> None:
+    """Delete the folders of dead runs: nobody holds their locks."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with suppress(OSError):  # Others' folders, and those that go just now.
+            descriptor = os.open(folder / "lock", os.O_RDWR)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(descriptor)
 
 
 # Options
@@ -266,16 +292,26 @@ def _texts(value: Any) -> Iterator[str]:
         yield str(value)
 
 
+SHORTEST = 4
+"""Characters of a secret that is masked: a shorter one stands in too many words."""
+
+
 class Mask:
     """`mask(text)` is the text with each known secret as `****`."""
 
     def __init__(self, known: Iterator[str]) -> None:
-        found = {way for text in known for way in (text, json.dumps(text)[1:-1]) if len(text) >= 4}
+        found = {way for text in known if len(text) >= SHORTEST for way in _ways(text)}
         longest_first = sorted(found, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if found else None
 
     def __call__(self, text: str) -> str:
         return self._pattern.sub("****", text) if self._pattern else text
+
+
+def _ways(text: str) -> Iterator[str]:
+    """How a secret may turn up: as it is, in JSON, in a URL, or a line of it (of a private key)."""
+    yield from (text, json.dumps(text)[1:-1], quote(text, safe=""))
+    yield from (line.strip() for line in text.splitlines() if len(line.strip()) >= 2 * SHORTEST)
 
 
 def problem_of_check(loaded: Loaded, side: str, config: Mapping[str, Any], text: str) -> ConfigProblem:

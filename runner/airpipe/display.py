@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from airpipe.events import Event, Finished, Log, Planned, Progress, Retrying, Started, StreamReport
 from airpipe.logs import LEVELS
 from airpipe.summary import summary
-from airpipe.words import size_text, time_text
+from airpipe.words import one_line, size_text, time_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -77,6 +77,15 @@ class Plain(Display):
 
 def lines(event: Event) -> list[str]:
     """An event as plain lines; none for what needs no word."""
+    return [_indented(text) for text in _told(event)]
+
+
+def _indented(text: str) -> str:
+    """One line, whatever a name or a message holds."""
+    return " " * (len(text) - len(text.lstrip(" "))) + one_line(text)
+
+
+def _told(event: Event) -> list[str]:
     match event:
         case Started():
             return [f"{event.pipeline} run {event.run}: {event.source} → {event.destination}"]

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+from airpipe.words import one_line
+
 
 class AirpipeError(Exception):
     """Something that ends a run. `message` is one line for a person and says what to do."""
 
-    kind = "transient"
-
     def __init__(self, message: str) -> None:
         super().__init__(message)
-        self.message = message
+        self.message = one_line(message)
 
 
 class ConfigProblem(AirpipeError):
     """The user must change something; trying again would not help."""
-
-    kind = "config"
 
 
 class TransientProblem(AirpipeError):
@@ -25,5 +23,3 @@ class TransientProblem(AirpipeError):
 
 class Stopped(AirpipeError):
     """Somebody asked the run to end."""
-
-    kind = "stopped"

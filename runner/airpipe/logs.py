@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import quote
 
+from airpipe.words import harmless
+
 KEPT = 50
 """Logs that are kept of a pipeline."""
+LONGEST = 20_000
+"""Characters of one entry."""
 LEVELS = {"TRACE": 0, "DEBUG": 1, "INFO": 2, "WARN": 3, "WARNING": 3, "ERROR": 4, "FATAL": 4}
 Mask = Callable[[str], str]
 
@@ -39,7 +43,9 @@ class RunLog:
 
     def __call__(self, origin: str, level: str, message: str) -> None:
         level = level.upper()
-        text = self.mask(message)
+        text = harmless(self.mask(message))
+        if len(text) > LONGEST:
+            text = f"{text[:LONGEST]}… ({len(text):,} characters)"
         moment = time.strftime("%Y-%m-%dT%H:%M:%S")
         with self._lock:
             if self._file is not None:

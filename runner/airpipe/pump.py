@@ -16,9 +16,12 @@ import msgspec
 from airpipe.alike import best
 from airpipe.errors import TransientProblem
 from airpipe.streams import StreamName, Tally
+from airpipe.words import size_text
 
 CHUNK = 1 << 17
 """Bytes read at once. Larger blocks cost more: fresh memory for each of them."""
+LONGEST = 1 << 30
+"""Bytes of one line. A source that never ends its line would fill the memory."""
 
 _BEGINNING = re.compile(
     rb'\s*\{"type": ?"RECORD", ?"record": ?\{(?:"(?:stream|namespace)": ?(?:"(?:[^"\\]|\\.)*"|null), ?)+'
@@ -67,15 +70,19 @@ class Pump:
         self._beginning = _NONE
         self._tally = Tally(StreamName(None, ""))
         self._rest: list[bytes] = []
+        self._waiting = 0
         self._alike = best()
+        self.torn = False
+        """The source ended within a message: the rest of it is lost."""
 
     def run(self) -> None:
-        """Return at the end of the source. A last line without its end is taken as whole only if it is no RECORD."""
+        """Return at the end of the source. A last line that lacks only its end is taken as whole."""
         while chunk := os.read(self._source, CHUNK):
             self._feed(chunk)
         rest = b"".join(self._rest)
         self._rest = []
-        if rest and not rest.lstrip().startswith((b'{"type":"RECORD"', b'{"type": "RECORD"')):
+        self.torn = rest.lstrip().startswith(b"{") and not _is_json(rest)
+        if rest and not self.torn:
             self.write([self._line(rest + b"\n")])
 
     def _feed(self, chunk: bytes) -> None:
@@ -85,8 +92,14 @@ class Pump:
         lines, end = self._alike(head[0] if head else b"", chunk, self._beginning)
         if not lines:
             head.append(chunk)
+            self._waiting += len(chunk)
+            if self._waiting > LONGEST:
+                raise TransientProblem(
+                    f"The source sent a line of more than {size_text(LONGEST)}: a bug of the source."
+                )
             return
         self._rest = [chunk[end:]] if end < len(chunk) else []
+        self._waiting = len(chunk) - end
         if lines > 0:
             self._count(lines, end + sum(map(len, head)))
             self.write([*head, memoryview(chunk)[:end]])
@@ -164,6 +177,14 @@ class Pump:
         with memoryview(whole) as view:
             while written < len(view):
                 written += os.write(self._sink, view[written:])
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        msgspec.json.decode(text, type=msgspec.Raw)
+    except msgspec.MsgspecError:
+        return False
+    return True
 
 
 def _add(tally: Tally, size: int) -> None:

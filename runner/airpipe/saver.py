@@ -76,6 +76,7 @@ class Saver:
 
     def begin(self, plans: Sequence[StreamPlan]) -> dict[StreamName, Generation]:
         """The generation of each stream. A full refresh goes on only with what a source can resume."""
+        self.save(now=True)  # What an attempt before this could not save.
         self._plans = {plan.stream: plan for plan in plans}
         changes: dict[str, str | None] = {}
         found = {plan.stream: self._generation(plan, changes) for plan in plans}
@@ -104,16 +105,16 @@ class Saver:
     # While it runs
 
     def add(self, safe: Iterable[Pending]) -> bool:
-        """States that the destination has answered. True where one of them is worth keeping."""
-        before = len(self._changes)
+        """States that the destination has answered. True where one of them says something new."""
+        new = False
         for pending in safe:
             if pending.made_here:
                 continue
-            if pending.scope is None:
-                self._changes[SHARED] = pending.text.decode()
-            elif self._is_kept(self._plans[pending.scope], pending):
-                self._changes[state_key(pending.scope)] = pending.text.decode()
-        return len(self._changes) > before
+            if pending.scope is None or self._is_kept(self._plans[pending.scope], pending):
+                key, text = state_key(pending.scope) if pending.scope else SHARED, pending.text.decode()
+                new |= self._values.get(key) != text
+                self._changes[key] = text
+        return new
 
     def _is_kept(self, plan: StreamPlan, pending: Pending) -> bool:
         """A full refresh keeps a state only to be resumed."""
@@ -123,10 +124,10 @@ class Saver:
         """Save what is new, unless that was done a moment ago."""
         if not self._changes or (not now and time.monotonic() - self._last < AT_MOST_EVERY):
             return
-        changes, self._changes = self._changes, {}
         self._last = time.monotonic()
-        streams = [stream_of(key) for key in changes]
-        self.put(changes)
+        self.put(self._changes)
+        streams = [stream_of(key) for key in self._changes]
+        self._changes = {}
         self._saved([str(stream) if stream else "all streams" for stream in streams])
 
     def complete(self, streams: Iterable[StreamName]) -> None:

@@ -106,22 +106,24 @@ class Service:
 
         with self._lock:
             self._display.show(event)
-        if isinstance(event, Started):
-            self._last[event.pipeline]["running_since"] = time.time()
-            self.metrics.started(event.pipeline)
-        elif isinstance(event, Progress):
-            self.metrics.progress(event)
-        elif isinstance(event, Finished):
-            self._last[event.pipeline] = {
-                "status": event.status, "ended": time.time(), "rows": event.acknowledged, "error": event.error,
-            }  # fmt: skip
-            self.metrics.finished(event)
+            if isinstance(event, Started):
+                self._last[event.pipeline]["running_since"] = time.time()
+                self.metrics.started(event.pipeline)
+            elif isinstance(event, Progress):
+                self.metrics.progress(event)
+            elif isinstance(event, Finished):
+                self._last[event.pipeline] = {
+                    "status": event.status, "ended": time.time(), "rows": event.acknowledged, "error": event.error,
+                }  # fmt: skip
+                self.metrics.finished(event)
 
     def health(self) -> tuple[int, dict[str, Any]]:
         """200 while the schedules run. How the pipelines fare stands in the body."""
-        failing = [name for name, last in self._last.items() if last["status"] == "failed"]
+        with self._lock:
+            pipelines = {name: dict(last) for name, last in self._last.items()}
+        failing = any(last["status"] == "failed" for last in pipelines.values())
         status = "stopping" if not self.alive else "failing" if failing else "ok"
-        return 200 if self.alive else 503, {"status": status, "pipelines": self._last}
+        return 200 if self.alive else 503, {"status": status, "pipelines": pipelines}
 
 
 class Metrics:

@@ -51,9 +51,9 @@ class PostgresStore(Store):
         """Do it, once more on a new connection where the old one is broken."""
         try:
             return work(self._connection)
-        except self._psycopg.OperationalError:
+        except self._psycopg.Error as error:
             if not self._connection.broken:
-                raise
+                raise TransientProblem(f"The database of state refuses: {str(error).strip()}") from None
         try:
             self._connection = self._connect()
             return work(self._connection)

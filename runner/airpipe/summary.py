@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from airpipe.events import Finished, StreamReport
-from airpipe.words import size_text, time_text
+from airpipe.words import amount, size_text, time_text
 
 _SHOWN = 30
 
@@ -23,9 +23,13 @@ def summary(run: Finished) -> Iterator[str]:
     if run.error:
         yield f"  error: {run.error}"
     if run.usage:
-        yield "  " + "; ".join(
-            f"{side} {used['cpu']:.1f} CPU s, {size_text(used['memory'])} at most" for side, used in run.usage.items()
-        )
+        yield "  " + "; ".join(_cost(side, used) for side, used in run.usage.items())
+
+
+def _cost(side: str, used: Mapping[str, float]) -> str:
+    """A process that lived too short to be looked at has no memory to tell of."""
+    memory = f", {size_text(used['memory'])} at most" if used["memory"] else ""
+    return f"{side} {used['cpu']:.1f} CPU s{memory}"
 
 
 def _headline(run: Finished) -> str:
@@ -35,12 +39,14 @@ def _headline(run: Finished) -> str:
     if not run.streams:
         return f"{run.pipeline}{number}: {ends[run.status]}"
     rate = f", {run.rows / run.moving:,.0f} rows/s" if run.moving > 0 and run.rows else ""
-    moved = f"{run.acknowledged:,} rows arrived ({size_text(run.bytes)}) in {time_text(run.seconds)}{rate}{tries}"
+    moved = (
+        f"{amount(run.acknowledged, 'row')} arrived ({size_text(run.bytes)}) in {time_text(run.seconds)}{rate}{tries}"
+    )
     return f"{run.pipeline}{number}: {ends[run.status]}, {moved}"
 
 
 def _line(report: StreamReport) -> str:
-    parts = [f"{report.acknowledged:,} rows arrived, {report.status}"]
+    parts = [f"{amount(report.acknowledged, 'row')} arrived, {report.status}"]
     if report.rejected:
         parts.append(f"{report.rejected:,} refused by the destination")
     if report.lost:

@@ -1,4 +1,4 @@
-"""Times, sizes and numbers as people write and read them."""
+"""Times, sizes, numbers and texts as people write and read them."""
 
 from __future__ import annotations
 
@@ -62,3 +62,22 @@ def time_text(duration: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+_control = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_break = re.compile(r"\s*[\n\r]\s*")
+
+
+def harmless(text: str) -> str:
+    """Without the characters that would steer a terminal. Lines stay lines."""
+    return _control.sub("�", text.replace("\r\n", "\n"))
+
+
+def one_line(text: str) -> str:
+    """Harmless, and as one line."""
+    return harmless(_break.sub(" ", text.strip()))
+
+
+def amount(number: int, noun: str) -> str:
+    """`1 row`, `1,000 rows`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
