@@ -100,18 +100,26 @@ class Post:
     tls: bool
 
     @classmethod
-    def of(cls, smtp: Smtp) -> Post | None:
-        """None where no host is named."""
+    def of(cls, smtp: Smtp) -> Post:
+        """What makes no sense is a ValueError."""
         host = smtp.host or os.environ.get("SMTP_HOST", "")
+        if not host:
+            raise ValueError("set SMTP_HOST or monitoring.smtp.host")
         user = smtp.user or os.environ.get("SMTP_USER", "")
         tls = smtp.tls if smtp.tls is not None else _truth(os.environ.get("SMTP_TLS"), default=bool(user))
-        port = smtp.port or int(os.environ.get("SMTP_PORT") or (587 if tls else 25))
+        port = smtp.port or _port(os.environ.get("SMTP_PORT") or (587 if tls else 25))
         password = smtp.password or os.environ.get("SMTP_PASSWORD", "")
         sender = smtp.sender or os.environ.get("SMTP_FROM") or user or "airpipe@localhost"
-        return cls(host, port, user, password, sender, tls) if host else None
+        return cls(host, port, user, password, sender, tls)
 
     def send(self, message: EmailMessage) -> None:
-        """Send it, or raise OSError or SMTPException."""
+        """Send it, or raise OSError or SMTPException. An OSError names the server."""
+        try:
+            self._send(message)
+        except OSError as error:
+            raise OSError(f"{self.host}:{self.port}: {error}") from None
+
+    def _send(self, message: EmailMessage) -> None:
         import smtplib
         import ssl
 
@@ -126,6 +134,13 @@ class Post:
             if self.user:
                 server.login(self.user, self.password)
             server.send_message(message)
+
+
+def _port(text: str | int) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"SMTP_PORT is no number: {text}") from None
 
 
 def _truth(text: str | None, *, default: bool) -> bool:
@@ -143,14 +158,10 @@ def alert(loaded: Loaded, run: Finished, log: Callable[[str], None]) -> int:
             continue
         try:
             post = Post.of(monitoring.smtp)
-            if post is None:
-                log(f"the alert {wish.condition} cannot be sent: set SMTP_HOST or monitoring.smtp.host")
-                continue
             post.send(_mail(run, wish.condition, post.sender, wish.recipients))
             sent += 1
         except (OSError, ValueError, smtplib.SMTPException) as error:
-            by = f" by {post.host}:{post.port}" if post else ""
-            log(f"the alert {wish.condition} could not be sent{by}: {error}")
+            log(f"the alert {wish.condition} could not be sent: {error}")
     return sent
 
 

@@ -163,8 +163,9 @@ class Attempt:
         try:
             self._saver.save(now=now)
         except AirpipeError as error:
+            if not self._cannot_save:
+                self._log("airpipe", "WARN", error.message)
             self._cannot_save = True
-            self._log("airpipe", "WARN", error.message)
             self._end(error)
 
     def _end(self, why: AirpipeError) -> None:
@@ -329,7 +330,7 @@ class Attempt:
                 return ConfigProblem(f"The {name} used more than sync_config.memory_limit, {limit}: raise it.")
         if self._error is not None and (isinstance(self._error, Stopped) or not self._destination_first):
             return self._error
-        for name in ["destination", "source"] if self._destination_first else ["source", "destination"]:
+        for name in ["destination"] if self._destination_first else ["source", "destination"]:
             if ended[name].code != 0:
                 return self._blamed(name, ended[name])
         if self._error is not None:

@@ -97,12 +97,14 @@ class _Run:
         except Exception as bug:
             self._log("airpipe", "DEBUG", traceback.format_exc())
             error = AirpipeError(f"A bug in airpipe: {type(bug).__name__}: {bug}; `airpipe logs` has more.")
-        finally:
-            finished = self._finished(error)
+        finished = self._finished(error)
+        if error is not None:
+            self._log("airpipe", "ERROR", finished.error)
+        try:
             self._keep_run(finished.status, finished)
-            if error is not None:
-                self._log("airpipe", "ERROR", finished.error)
-            self._log.close()
+        except AirpipeError as problem:
+            self._log("airpipe", "WARN", f"the history lacks this run: {problem.message}")
+        self._log.close()
         return finished
 
     # What there is, and how it is moved

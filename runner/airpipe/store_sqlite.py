@@ -32,6 +32,8 @@ class SqliteStore(Store):
             self._database = sqlite3.connect(path, isolation_level=None, timeout=10, check_same_thread=False)
             self._database.executescript(f"pragma synchronous = full; {_TABLES}")
         except (OSError, sqlite3.Error) as error:
+            if not isinstance(error, (OSError, sqlite3.OperationalError)):
+                raise ConfigProblem(f"{path} is no state of airpipe ({error}): name another place by state:") from None
             raise ConfigProblem(
                 f"{path} cannot be written ({error}): make the folder writable, or name another place by state:"
             ) from None

@@ -118,7 +118,7 @@ def of_command(pid: int, word: str) -> list[int]:
     return found
 
 
-def until(condition: Any, seconds: float = 60) -> Any:
+def until(condition: Any, seconds: float = 200) -> Any:
     """Wait for something that comes."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):

@@ -113,7 +113,7 @@ def test_a_mail_that_cannot_be_sent_is_told_and_no_more(monkeypatch: pytest.Monk
     alert(wishing({}), ended(status="failed"), told.append)
     alert(wishing({"host": "127.0.0.1", "port": 1}), ended(status="failed"), told.append)
     assert "set SMTP_HOST" in told[0]
-    assert "could not be sent by 127.0.0.1:1" in told[1]
+    assert "could not be sent: 127.0.0.1:1: " in told[1]
 
 
 # Serving
