@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airpipe.catalog import StreamPlan
-from airpipe.connectors import Folder, Program
+from airpipe.connectors import Folder, Image, Program
 from airpipe.errors import AirpipeError, ConfigProblem, Stopped, TransientProblem
 from airpipe.messages import Side, lines, parse
 from airpipe.process import Child, Ended
@@ -121,10 +121,10 @@ class Attempt:
     def _start(self) -> None:
         memory, held = self._limits.memory, self._lock.held
         sink = self._programs["destination"].command(
-            "write", self._folder, ["destination-config", "destination-catalog"]
+            "write", self._folder, ["destination-config", "destination-catalog"], memory
         )
         source = self._programs["source"].command(
-            "read", self._folder, ["source-config", "source-catalog", "source-state"]
+            "read", self._folder, ["source-config", "source-catalog", "source-state"], memory
         )
         self._children["destination"] = Child(sink, stdin=True, memory=memory, held=held)
         self._children["source"] = Child(source, memory=memory, held=held)
@@ -325,7 +325,7 @@ class Attempt:
         for text in self._ledger.told[:SHOWN]:
             self._log("airpipe", "WARN", text)
         for name in ended:
-            if ended[name].why == "memory":
+            if self._exceeded_memory(name, ended[name]):
                 limit = size_text(self._limits.memory or 0)
                 return ConfigProblem(f"The {name} used more than sync_config.memory_limit, {limit}: raise it.")
         if self._error is not None and (isinstance(self._error, Stopped) or not self._destination_first):
@@ -338,6 +338,12 @@ class Attempt:
         if len(complete) < len(self.tallies):
             return self._incomplete(complete)
         return None
+
+    def _exceeded_memory(self, name: str, ended: Ended) -> bool:
+        if ended.why == "memory":
+            return True
+        is_killed = isinstance(self._programs[name], Image) and ended.code == Image.OUT_OF_MEMORY
+        return is_killed and self._limits.memory is not None and self._ending_since is None
 
     def _blamed(self, name: str, ended: Ended) -> AirpipeError:
         side = self._sides[name]

@@ -108,8 +108,13 @@ class Program:
         self.label = label
         self._words = list(words)
 
-    def command(self, verb: str, folder: Folder | None = None, files: Sequence[str] = ()) -> Command:
-        """`verb --config …` with these files (their names without `.json`) of the folder."""
+    def command(
+        self, verb: str, folder: Folder | None = None, files: Sequence[str] = (), memory: int | None = None
+    ) -> Command:
+        """`verb --config …` with these files (their names without `.json`) of the folder.
+
+        Who stands over the command watches its `memory`; a container is limited by its engine.
+        """
         options: list[str] = []
         for file in files if folder else ():
             options += [f"--{_option(file)}", f"{folder.path}/{file}.json"]  # type: ignore[union-attr]
@@ -119,18 +124,24 @@ class Program:
 class Image(Program):
     """A connector as an image: each command is a container with a name of its own, so that it can be ended."""
 
+    OUT_OF_MEMORY = 137
+    """The exit code of a container that its engine killed."""
+
     def __init__(self, side: str, connector: Connector, docker: str) -> None:
         super().__init__(side, [docker], connector.image or "")
         self._docker = docker
         self._arguments = connector.docker_args
 
-    def command(self, verb: str, folder: Folder | None = None, files: Sequence[str] = ()) -> Command:
+    def command(
+        self, verb: str, folder: Folder | None = None, files: Sequence[str] = (), memory: int | None = None
+    ) -> Command:
         name = f"airpipe-{self.side}-{uuid.uuid4().hex[:12]}"
         mount = ["-v", f"{folder.path}:/airpipe:ro"] if folder else []
         options = [part for file in files for part in (f"--{_option(file)}", f"/airpipe/{file}.json")]
-        run = [self._docker, "run", "--rm", "-i", "--init", "--name", name, *mount, *self._arguments, self.label, verb]
+        limit = [f"--memory={memory}", f"--memory-swap={memory}"] if memory else []
+        run = [self._docker, "run", "--rm", "-i", "--name", name, *mount, *limit, *self._arguments]
         end = [self._docker, "rm", "-f", name]
-        return Command([*run, *options], folder.whole if folder else None, end)
+        return Command([*run, self.label, verb, *options], folder.whole if folder else None, end)
 
 
 def _option(file: str) -> str:

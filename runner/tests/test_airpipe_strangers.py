@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +13,13 @@ import pytest
 
 from airpipe.connectors import typed
 from airpipe.events import Log
+from connector_parts import Missing, containers
+from connector_parts.containers import Engine
+from connector_parts.parts import cache, only_one
 
-from .bench import CONNECTORS, Bench, alive, command, until
+from .bench import CONNECTORS, Bench, alive, command, of_command, until
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "airpipe-tests"
+FAKER = "airbyte-source-faker==7.2.1"
 
 
 def test_a_destination_of_airbyte_cdk(bench: Bench) -> None:
@@ -90,15 +94,86 @@ def test_containers_end_with_a_killed_airpipe(bench: Bench, docker: Path) -> Non
 
 
 @pytest.fixture(scope="session")
+def engine() -> Engine:
+    """A real engine for images."""
+    try:
+        return containers.engine()
+    except Missing as missing:
+        pytest.skip(f"MISSING {missing}")
+
+
+@pytest.fixture
+def real_images(bench: Bench, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """Two images that know nothing of us but the protocol, each a program in plain Python, and a pipeline of both."""
+    monkeypatch.setenv("AIRPIPE_DOCKER", str(engine.docker))
+    monkeypatch.chdir(tmp_path)  # Where memory runs out, podman leaves a note.
+    base = engine.base or f"python:3.{sys.version_info.minor}-slim"
+    for side in ("source", "destination"):
+        folder = tmp_path / side
+        folder.mkdir()
+        shutil.copy(CONNECTORS / f"{side}_plain.py", folder / "connector.py")
+        entry = '["python3", "/connector.py", "polite"]'
+        (folder / "Dockerfile").write_text(f"FROM {base}\nCOPY connector.py /\nENTRYPOINT {entry}\n")
+        words = [engine.docker, "build", "-q", "-t", f"localhost/airpipe-plain-{side}", folder]
+        subprocess.run(words, stdout=subprocess.DEVNULL, check=True)
+    (tmp_path / "files").mkdir()
+    bench.more = {
+        "source": {"image": "localhost/airpipe-plain-source", "config": bench.source},
+        "destination": {
+            "image": "localhost/airpipe-plain-destination",
+            "config": {"path": "/files/rows"},
+            "docker_args": ["-v", f"{tmp_path}/files:/files"],
+        },
+    }
+    return bench
+
+
+@pytest.mark.slow
+def test_real_images_by_docker_run(real_images: Bench, engine: Engine, tmp_path: Path) -> None:
+    real_images.source["rows"] = 100
+    finished = real_images.run()
+    assert (finished.status, finished.acknowledged) == ("succeeded", 100), finished.error
+    real_images.source["rows"] = 103
+    assert real_images.run().rows == 3
+    rows = [json.loads(line)["data"]["id"] for line in (tmp_path / "files" / "rows").read_text().splitlines()]
+    assert rows == list(range(1, 104))
+
+
+@pytest.mark.slow
+def test_the_memory_limit_of_a_real_container(real_images: Bench) -> None:
+    real_images.source |= {"rows": 10, "megabytes": 200}
+    real_images.more["sync_config"] = {"memory_limit": "60MB"}
+    assert real_images.run().error == "The source used more than sync_config.memory_limit, 60.0 MB: raise it."
+
+
+@pytest.mark.slow
+def test_real_containers_end_with_a_killed_airpipe(real_images: Bench, engine: Engine) -> None:
+    def running() -> list[str]:
+        words = [engine.docker, "ps", "--format", "{{.Names}}", "--filter", "name=airpipe-source"]
+        return subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
+
+    real_images.source |= {"rows": 10, "hang": True}
+    process = real_images.start()
+    until(lambda: of_command(process.pid, "read"))
+    [name] = until(running)
+    process.kill()
+    process.communicate()
+    until(lambda: name not in running())
+
+
+@pytest.fixture(scope="session")
 def faker() -> Path:
-    """airbyte-source-faker in an environment of its own, installed once."""
-    place = CACHE / "faker"
-    if not (place / "bin" / "source-faker").exists():
-        uv = Path(sys.executable).with_name("uv")
-        made = subprocess.run([uv, "venv", "-q", "--allow-existing", "--python", "3.11", place], check=False)
-        words = [str(uv), "pip", "install", "-q", f"--python={place}/bin/python", "airbyte-source-faker==7.2.1"]
-        if made.returncode or subprocess.run(words, check=False).returncode:
-            pytest.skip("airbyte-source-faker cannot be installed: it needs Python 3.11 and a package index")
+    """airbyte-source-faker in an environment of its own, made once in the cache; the acceptance suite uses it, too."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    place = cache() / f"stranger-faker-{FAKER.replace('==', '-')}-{version}"
+    with only_one("stranger-faker"):
+        if not (place / "ready").exists():
+            uv = str(Path(sys.executable).with_name("uv"))
+            made = subprocess.run([uv, "venv", "-q", "--clear", "--python", sys.executable, place], check=False)
+            words = [uv, "pip", "install", "-q", f"--python={place}/bin/python", FAKER]
+            if made.returncode or subprocess.run(words, check=False).returncode:
+                pytest.skip("MISSING airbyte-source-faker: it needs Python 3.10 to 3.12 and a package index")
+            (place / "ready").touch()
     return place / "bin" / "source-faker"
 
 

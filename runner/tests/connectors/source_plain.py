@@ -73,6 +73,10 @@ def read(manner: str, config: dict[str, Any]) -> None:
             misbehave(manner, stream)
             if number % 10 == 0:
                 state(stream, number)
+    while config.get("hang"):
+        time.sleep(3600)
+    kept = [b"x" * 1_000_000 for _ in range(config.get("megabytes", 0))]
+    del kept
     last = json.dumps(record("plain", config["rows"] + 1))
     sys.stdout.write({"no last line end": last, "half a row": last[:-6]}.get(manner, ""))
     sys.stdout.flush()
