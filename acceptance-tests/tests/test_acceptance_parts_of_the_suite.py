@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from decimal import Decimal
 from typing import Any
@@ -20,6 +21,7 @@ from acceptance_tests.rows import above, later, value
 from acceptance_tests.subject import CANARY, Subject, secret_values, spellings
 from acceptance_tests.suite import Behaviour, Failure, NotApplicable, attempt, judged
 from acceptance_tests.suites import DESTINATION, SOURCE
+from acceptance_tests.suites.source.resume import places_of_a_cursor
 from acceptance_tests.validation import mistakes
 from acceptance_tests.wrong_configs import unreachable, with_wrong_types, without_each_required
 
@@ -147,6 +149,41 @@ def test_a_time_that_no_calendar_holds_is_left_alone() -> None:
     assert later("9999-12-31T23:59:59Z", timedelta(days=9)) == "9999-12-31T23:59:59Z"
 
 
+@pytest.mark.parametrize(
+    ("state", "places"),
+    [
+        ({"cursor": 3}, [("cursor",)]),
+        ({"version": 3, "cursor": "3", "done": True}, [("cursor",)]),
+        ({"version": 1, "parts": [{"upto": 3}]}, [("parts", 0, "upto")]),
+        ({"version": 3, "upto": 3}, []),
+        ({"version": 1, "cursor": 2}, []),
+    ],
+)
+def test_the_cursor_of_a_state_is_found_and_nothing_that_looks_like_it(state: Any, places: list[Any]) -> None:
+    assert places_of_a_cursor(state, [1, 2, 3], "id") == places
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "good"),
+    [
+        ({"format": "date"}, "2024-02-29", True),
+        ({"format": "date"}, "0044-03-15 BC", True),
+        ({"format": "date"}, "29/02/2024", False),
+        ({"format": "date-time"}, "2024-02-29 10:00:00.5+05:30", True),
+        ({"format": "date-time"}, "2024-02-29T10:00:00", True),
+        ({"format": "date-time"}, "yesterday", False),
+        ({"format": "date-time", "airbyte_type": "timestamp_with_timezone"}, "2024-02-29T10:00:00", False),
+        ({"format": "date-time", "airbyte_type": "timestamp_with_timezone"}, "2024-02-29T10:00:00Z", True),
+        ({"format": "date-time", "airbyte_type": "timestamp_with_timezone"}, None, True),
+        ({"format": "time", "airbyte_type": "time_with_timezone"}, "10:00:00-08", True),
+        ({"format": "time", "airbyte_type": "time_with_timezone"}, "10:00:00", False),
+    ],
+)
+def test_times_are_spelt_as_their_schema_says(kind: dict[str, Any], value: Any, good: bool) -> None:
+    schema = {"properties": {"at": {"type": ["null", "string"], **kind}}}
+    assert bool(list(mistakes(schema, [{"at": value}]))) is not good
+
+
 FORM = {
     "type": "object",
     "required": ["host", "auth"],
@@ -177,6 +214,13 @@ CONFIG: dict[str, Any] = {
 def test_secrets_are_found_in_branches() -> None:
     assert set(secret_values(FORM, CONFIG)) == {"sesame", CONFIG["url"]}
     assert "a%20b" in spellings("a b")
+
+
+@pytest.mark.parametrize("before", ["", "u", "us", "usr"])
+def test_secrets_are_known_in_base64(before: str) -> None:
+    text = base64.b64encode(f"{before}:hunter2-hunter2;x".encode()).decode()
+    assert any(way in text for way in spellings("hunter2-hunter2"))
+    assert not any(way in text for way in spellings("hunter3-hunter3"))
 
 
 def test_a_config_that_leads_nowhere() -> None:

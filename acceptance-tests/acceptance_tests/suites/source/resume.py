@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -233,11 +233,11 @@ def _in_the_future(subject: SourceSubject, whole: Reading, state: Json) -> tuple
         cursor = subject.cursor(stream)
         if not cursor or not _speaks_of(state, stream):
             continue
-        values = [at(row, cursor) for row in whole.by_stream[stream.id]]
-        changed = _replaced(state, [value for value in values if value is not None])
-        if changed != state:
-            state = changed
-            moved.append(stream)
+        values = [value for row in whole.by_stream[stream.id] if (value := at(row, cursor)) is not None]
+        before = state
+        for path in places_of_a_cursor(state, values, cursor[-1]):
+            state = _moved(state, path)
+        moved += [stream] if state != before else []
     return state, moved
 
 
@@ -248,14 +248,41 @@ def _speaks_of(state: Json, stream: Stream) -> bool:
     return (descriptor.get("namespace"), descriptor.get("name")) == stream.id
 
 
-def _replaced(value: Any, cursors: list[Any]) -> Any:
+def _leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Every plain value of a state that can be a cursor's, and where it stands."""
     if isinstance(value, dict):
-        return {key: inner if key == "stream_descriptor" else _replaced(inner, cursors) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_replaced(inner, cursors) for inner in value]
-    if isinstance(value, bool) or value is None or not any(_alike(value, cursor) for cursor in cursors):
-        return value
-    return _ahead(value)
+        for key, inner in value.items():
+            if key != "stream_descriptor":
+                yield from _leaves(inner, (*path, key))
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _leaves(inner, (*path, number))
+    elif value is not None and not isinstance(value, bool):
+        yield path, value
+
+
+def places_of_a_cursor(state: Json, values: Sequence[Any], field: str) -> list[tuple[Any, ...]]:
+    """Where the state holds the newest cursor, by its value and, where others are alike by chance, by its name."""
+    newest = [values[-1], *_greatest(values)] if values else []
+    places = [path for path, value in _leaves(state) if any(_alike(value, one) for one in newest)]
+    named = [path for path in places if re.search(rf"cursor|{re.escape(field)}", str(path[-1]), re.IGNORECASE)]
+    return named or (places if len(places) == 1 else [])
+
+
+def _greatest(values: Sequence[Any]) -> list[Any]:
+    try:
+        return [max(values)]
+    except TypeError:
+        return []
+
+
+def _moved(value: Any, path: tuple[Any, ...]) -> Any:
+    """A copy with the value at this place moved far ahead."""
+    if not path:
+        return _ahead(value)
+    if isinstance(value, dict):
+        return {**value, path[0]: _moved(value[path[0]], path[1:])}
+    return [_moved(inner, path[1:]) if number == path[0] else inner for number, inner in enumerate(value)]
 
 
 def _alike(value: Any, cursor: Any) -> bool:
