@@ -43,6 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return _list()
     if asked.config is None or (asked.command is None) == (asked.image is None):
         parser.error("--config is needed, and either --command or --image")
+    for path in filter(None, (asked.json, asked.junit, asked.html)):
+        if not Path(path).resolve().parent.is_dir():
+            parser.error(f"there is no folder for the report {path}")
     try:
         connector = _connector(asked)
         waivers = dict(_pair(text, "--waive TEST=REASON") for text in asked.waive)
@@ -128,7 +131,7 @@ def _run(
         is_destination = first.is_destination
         connector.watchers.clear()
         subject = _subject(connector, asked, is_destination)
-        subject.spec = first.spec
+        subject.take_over(first)
         for one in run(_tests(asked, is_destination, waivers, parser), subject, waivers):
             print(report.line(one), flush=True)
             outcomes.append(one)
@@ -157,7 +160,10 @@ def _tests(
     register = DESTINATION if is_destination else SOURCE
     if strange := unknown(waivers, register):
         parser.error(f"--waive names tests that do not exist: {', '.join(strange)}")
-    return [one for one in chosen(register, asked.only) if not (asked.fast and one.slow)]
+    found = [one for one in chosen(register, asked.only) if not (asked.fast and one.slow)]
+    if not found:
+        parser.error(f"--only {' '.join(asked.only)}: there is no such test; --list names all of them")
+    return found
 
 
 def _write(outcomes: list[Outcome], name: str, asked: argparse.Namespace) -> None:

@@ -62,12 +62,10 @@ class Acceptance:
             docker_options=self.docker_options,
         )
         first = Subject(connector)
-        spec = first.spec
+        is_destination = first.is_destination
         connector.watchers.clear()
-        subject = (
-            DestinationSubject(connector, self.get) if first.is_destination else SourceSubject(connector, self.put)
-        )
-        subject.spec = spec
+        subject = DestinationSubject(connector, self.get) if is_destination else SourceSubject(connector, self.put)
+        subject.take_over(first)
         return subject
 
 

@@ -51,6 +51,11 @@ class Subject:
         self._secrets: list[str] | None = None
         connector.watchers.append(self._notice)
 
+    def take_over(self, first: Subject) -> None:
+        """Go on where another subject, which has asked for the spec, has left off."""
+        self.spec = first.spec
+        self.noticed = first.noticed
+
     @property
     def config(self) -> Json:
         return self.connector.config
@@ -167,6 +172,12 @@ class Subject:
         for where, text in texts:
             if any(way in text for way in known):
                 self.noticed.leaks.append(f"a secret stands in {where} of {said.verb}")
+
+    def masked(self, text: str) -> str:
+        """For a report: what the connector has leaked is not leaked once more."""
+        for secret in self._known_secrets():
+            text = text.replace(secret, "****")
+        return text
 
     def _known_secrets(self) -> list[str]:
         try:

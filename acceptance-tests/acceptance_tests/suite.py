@@ -87,7 +87,7 @@ def attempt(one: Behaviour, subject: Any) -> Outcome:
     started = time.monotonic()
 
     def outcome(kind: str, message: str = "") -> Outcome:
-        return Outcome(one.name, kind, message, one.promise, time.monotonic() - started)
+        return Outcome(one.name, kind, subject.masked(message), one.promise, time.monotonic() - started)
 
     try:
         one.run(subject)

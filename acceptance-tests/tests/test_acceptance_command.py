@@ -47,6 +47,7 @@ def test_reports_are_written_and_say_the_same(system: Path, system_config: Path,
     assert "source_loses_the_namespace: " in done.stdout
 
 
+@pytest.mark.slow
 def test_a_command_is_found_from_where_it_is_typed(system_config: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_bytes((BROKEN / "good_source.py").read_bytes())
     for command in (f"{sys.executable} mine.py", f"{sys.executable} -B -m mine"):
@@ -55,6 +56,7 @@ def test_a_command_is_found_from_where_it_is_typed(system_config: Path, tmp_path
         assert "ok     place.may_be_any_working_directory" in done.stdout
 
 
+@pytest.mark.slow
 def test_without_hooks_their_tests_are_skipped_and_named(store_config: Path, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     command = python("good_destination.py")
@@ -103,6 +105,20 @@ def test_waivers(system_config: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("arguments", [[], ["--command", "x"], ["--command", "x", "--config", "/no/such/file"]])
 def test_wrong_usage(arguments: list[str]) -> None:
     assert run(*arguments).returncode == 2
+
+
+def test_wrong_usage_is_told_before_a_long_run(system_config: Path, tmp_path: Path) -> None:
+    words = ["--command", python("good_source.py"), "--config", system_config]
+    assert "no such test" in run(*words, "--only", "reed.*").stderr
+    assert "no folder" in run(*words, "--json", tmp_path / "nowhere" / "report.json").stderr
+
+
+def test_a_report_says_no_secret_once_more_and_noise_of_the_spec_counts(system_config: Path) -> None:
+    words = ["--command", python("source_prints_its_secret_with_its_spec.py"), "--config", system_config]
+    done = run(*words, "--only", "check.succeeds*", "--only", "always.*")
+    assert "FAILED always.standard_output_holds_messages_only" in done.stdout
+    assert "FAILED always.secrets_stay_secret" in done.stdout
+    assert "hunter2-hunter2" not in done.stdout
 
 
 @pytest.mark.slow

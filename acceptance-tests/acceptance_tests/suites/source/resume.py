@@ -18,7 +18,7 @@ from acceptance_tests.suites.source.read import status_mistakes
 ALL: Register = []
 behaviour = behaviours(ALL, "resume")
 
-MOST = 20
+MOST = 100
 """States that are gone on from: all, or so many of them, the first and the last among these."""
 
 
