@@ -3,8 +3,7 @@
 
 SHELL := /bin/bash
 PYTHON ?= python3
-# runner is young: its tests are run by name until they have been seen green together with all others.
-TESTED ?= sdk native parts source-postgres destination-s3 acceptance-tests examples images
+TESTED ?= sdk native parts source-postgres destination-s3 acceptance-tests runner examples images
 # A test that waits for real servers may fail on a machine that is busy: what failed runs once more, alone.
 AGAIN = { echo "What failed is run once more, alone."; $(BIN)/pytest --last-failed --last-failed-no-failures none $(TESTED); }
 WORKERS ?= 2
@@ -54,7 +53,7 @@ native: .venv/installed ## build the native part, where there is one and a cargo
 parts: install ## build the real servers for tests, once, into a cache outside the tree
 	@$(BIN)/python -m connector_parts build
 
-demo: install ## PostgreSQL to files with real connectors: all rows, then only what changed
+demo: install ## airpipe run, from a real PostgreSQL to files: all rows, then only what changed
 	@$(BIN)/python examples/demo.py
 
 test: install lint types parts ## everything: set-up, lint, types, all tests of TESTED (minutes)

@@ -1,17 +1,11 @@
 """Whether all lines of a block begin alike: the one question that is asked of every record.
 
-In Python here, which says what is meant; by `connector_native`, where that is installed and has it. CONNECTOR_NATIVE=0
-switches it off, as in the connectors.
+Native code would answer it in half the time, a tenth of a microsecond for a row of 1 KB: too little to depend on it.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from importlib import import_module
 from io import BytesIO
-
-Alike = Callable[[bytes, bytes, bytes], tuple[int, int]]
 
 
 def alike(head: bytes, chunk: bytes, beginning: bytes) -> tuple[int, int]:
@@ -30,14 +24,3 @@ def alike(head: bytes, chunk: bytes, beginning: bytes) -> tuple[int, int]:
         lines[0] = head + lines[0]
     same = min(lines).startswith(beginning) and max(lines).startswith(beginning)
     return len(lines) if same else -1, end
-
-
-def best() -> Alike:
-    """The native twin where it is to be had."""
-    if os.environ.get("CONNECTOR_NATIVE") == "0":
-        return alike
-    try:
-        found: Alike = import_module("connector_native").alike
-    except (ImportError, AttributeError):
-        return alike
-    return found

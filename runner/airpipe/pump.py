@@ -13,7 +13,7 @@ from io import BytesIO
 
 import msgspec
 
-from airpipe.alike import best
+from airpipe.alike import alike
 from airpipe.errors import TransientProblem
 from airpipe.streams import StreamName, Tally
 from airpipe.words import size_text
@@ -71,7 +71,6 @@ class Pump:
         self._tally = Tally(StreamName(None, ""))
         self._rest: list[bytes] = []
         self._waiting = 0
-        self._alike = best()
         self.torn = False
         """The source ended within a message: the rest of it is lost."""
 
@@ -89,7 +88,7 @@ class Pump:
         head = self._rest
         if len(head) > 1 and len(head[0]) < len(self._beginning):
             head[:] = [b"".join(head)]
-        lines, end = self._alike(head[0] if head else b"", chunk, self._beginning)
+        lines, end = alike(head[0] if head else b"", chunk, self._beginning)
         if not lines:
             head.append(chunk)
             self._waiting += len(chunk)

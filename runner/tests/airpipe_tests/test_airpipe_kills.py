@@ -1,6 +1,6 @@
 """Kill -9 of source, destination or airpipe at random moments: after the next run nothing is missing or half visible.
 
-AIRPIPE_KILLS says how many moments for each mode (10); a failure names the seed that brings it back.
+AIRPIPE_KILLS says how many moments for each mode (4; 100 were tried); a failure names the seed that brings it back.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pytest
 
 from .bench import Bench, of_command, until
 
-KILLS = int(os.environ.get("AIRPIPE_KILLS", "10"))
+KILLS = int(os.environ.get("AIRPIPE_KILLS", "4"))
 SEED = int(os.environ.get("AIRPIPE_SEED", str(random.randrange(10**6))))
 MODES: dict[str, dict[str, Any]] = {
     "append": {"name": "numbers", "cursor_field": "id", "write": "append"},
@@ -67,10 +67,12 @@ def test_nothing_is_lost_whatever_dies(bench: Bench, mode: str) -> None:
     bench.source |= {"rows": 2000, "every": 50, "pause": 0.02}
     bench.destination |= {"batch": 130, "pause": 0.005}
     assert bench.run().status == "succeeded"
-    hit = 0
-    for number in range(KILLS):
+    hit = number = 0
+    while hit < KILLS:  # A kill that comes when all is over does not count.
+        assert number < 5 * KILLS, "most kills came when it was over"
         told = f"seed {SEED}, {mode}, kill {number}"
-        bench.source["version"] = str(number + 2)
+        number += 1
+        bench.source["version"] = str(number + 1)
         if mode != "overwrite":
             bench.source["rows"] += 2000
         hit += _one_kill(bench, mode, chance, told)
@@ -80,7 +82,6 @@ def test_nothing_is_lost_whatever_dies(bench: Bench, mode: str) -> None:
         if mode == "overwrite":
             assert {row["version"] for row in bench.rows()} == {bench.source["version"]}, told
             assert len(bench.ids()) == bench.source["rows"], told
-    assert hit > KILLS // 3, "most kills came when it was over"
 
 
 def _one_kill(bench: Bench, mode: str, chance: random.Random, told: str) -> bool:

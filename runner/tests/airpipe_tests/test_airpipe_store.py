@@ -62,6 +62,7 @@ def test_runs_are_kept_the_newest_first(opened: Opener) -> None:
         assert store.runs("p", 1) == [{"run": 3, "status": "succeeded"}]
 
 
+@pytest.mark.slow
 def test_one_holds_the_lock_and_another_pipeline_is_free(opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("airpipe.store_sqlite.PATIENCE", 0.2)
     monkeypatch.setattr("airpipe.store_postgres.PATIENCE", 0.2)
@@ -77,6 +78,7 @@ def test_one_holds_the_lock_and_another_pipeline_is_free(opened: Opener, monkeyp
             pass
 
 
+@pytest.mark.slow
 def test_a_dead_run_holds_no_lock(opened: Opener, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("airpipe.store_s3.TERM", 3.0)
     code = f"""
@@ -95,6 +97,7 @@ with store.lock("p"):
         pass
 
 
+@pytest.mark.slow
 def test_a_run_keeps_its_state_there(bench: Bench, address: str) -> None:
     bench.more = {"state": address, "streams": [{"name": "numbers", "cursor_field": "id", "write": "append"}]}
     assert bench.run().status == "succeeded"

@@ -55,6 +55,7 @@ def arrived(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
+@pytest.mark.slow
 def test_a_file_is_checked_run_and_looked_into(file: Path, documents: Database) -> None:
     folder = file.parent
     checked = airpipe(folder, "check", "p.yaml")
@@ -70,7 +71,7 @@ def test_a_file_is_checked_run_and_looked_into(file: Path, documents: Database) 
     assert "p run 1: done, 100 rows arrived" in first.stdout
     assert "the next run reads what is newer by updated_at" in first.stdout
     documents.execute("update documents set title = 'new', updated_at = now() where id = 7")
-    assert "p run 2: done, 1 rows arrived" in airpipe(folder, "run", "p.yaml").stdout
+    assert "p run 2: done, 1 row arrived" in airpipe(folder, "run", "p.yaml").stdout
     assert sorted(row["id"] for row in arrived(folder / "out")) == sorted([*range(1, 101), 7])
 
     runs = [json.loads(line) for line in airpipe(folder, "runs", "p.yaml", "--json").stdout.splitlines()]
@@ -80,6 +81,7 @@ def test_a_file_is_checked_run_and_looked_into(file: Path, documents: Database) 
     assert "no log is kept of run 9" in airpipe(folder, "logs", "p.yaml", "9").stderr
 
 
+@pytest.mark.slow
 def test_states_are_shown_reset_and_set(file: Path) -> None:
     folder = file.parent
     assert json.loads(airpipe(folder, "state", "show", "p.yaml").stdout) == []
@@ -98,6 +100,7 @@ def test_states_are_shown_reset_and_set(file: Path) -> None:
     assert "these are no states" in airpipe(folder, "state", "set", "p.yaml", answers="{}").stderr
 
 
+@pytest.mark.slow
 def test_rows_are_previewed_without_a_destination(file: Path) -> None:
     rows = [json.loads(line) for line in airpipe(file.parent, "preview", "p.yaml", "--json").stdout.splitlines()]
     assert len(rows) == 10
@@ -107,6 +110,7 @@ def test_rows_are_previewed_without_a_destination(file: Path) -> None:
     assert not (file.parent / "out").exists() or not arrived(file.parent / "out")
 
 
+@pytest.mark.slow
 def test_what_a_source_has_is_listed(file: Path) -> None:
     listed = airpipe(file.parent, "discover", "p.yaml").stdout
     assert "public.documents" in listed
@@ -121,6 +125,7 @@ def test_the_schema_is_published() -> None:
     assert "pipelines" in found["then"]["properties"]
 
 
+@pytest.mark.slow
 def test_from_questions_to_rows_in_s3(tmp_path: Path, documents: Database, s3: S3) -> None:
     bucket = s3.bucket()
     answers = [
@@ -142,6 +147,7 @@ def test_from_questions_to_rows_in_s3(tmp_path: Path, documents: Database, s3: S
     assert s3.client().list_objects_v2(Bucket=bucket)["KeyCount"] == 1
 
 
+@pytest.mark.slow
 def test_json_is_one_event_a_line(bench: Bench) -> None:
     done = airpipe(bench.folder, "run", str(bench.write()), "--log", "json")
     events = [json.loads(line) for line in done.stdout.splitlines()]
@@ -150,6 +156,7 @@ def test_json_is_one_event_a_line(bench: Bench) -> None:
     assert events[-1]["acknowledged"] == 1000
 
 
+@pytest.mark.slow
 def test_a_terminal_gets_a_live_table(bench: Bench) -> None:
     bench.source["pause"] = 0.2
     bench.write()
@@ -168,6 +175,7 @@ def test_a_terminal_gets_a_live_table(bench: Bench) -> None:
     assert "pipeline run 1: done, 1,000 rows arrived" in text
 
 
+@pytest.mark.slow
 def test_several_pipelines_run_one_after_another(bench: Bench) -> None:
     both = [bench.value() | {"name": name} for name in ("one", "two")]
     bench.file.write_text(json.dumps({"pipelines": both}))

@@ -22,6 +22,7 @@ from .bench import CONNECTORS, Bench, alive, command, of_command, until
 FAKER = "airbyte-source-faker==7.2.1"
 
 
+@pytest.mark.slow
 def test_a_destination_of_airbyte_cdk(bench: Bench) -> None:
     bench.destination_command = command("destination_stranger")
     bench.more = {"streams": [{"name": "numbers", "cursor_field": "id"}]}
@@ -43,6 +44,7 @@ def test_texts_of_the_environment_become_the_numbers_that_a_strict_connector_wan
     assert typed(config, form) == {"port": 5432, "name": "7", "on": True, "other": "1"}
 
 
+@pytest.mark.slow
 def test_an_overwrite_by_a_destination_that_knows_no_generations(bench: Bench) -> None:
     bench.destination_command = command("destination_stranger")
     bench.destination["path"] = str(bench.folder / "rows")
@@ -73,6 +75,7 @@ def images(bench: Bench) -> None:
     }
 
 
+@pytest.mark.slow
 def test_images_by_docker_run(bench: Bench, docker: Path) -> None:
     images(bench)
     assert bench.run().status == "succeeded"
@@ -80,6 +83,7 @@ def test_images_by_docker_run(bench: Bench, docker: Path) -> None:
     assert list(docker.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_containers_end_with_a_killed_airpipe(bench: Bench, docker: Path) -> None:
     images(bench)
     bench.source |= {"trouble": "hang", "after": 100, "once": str(bench.folder / "once")}

@@ -61,6 +61,7 @@ def test_a_last_row_without_its_line_end_arrives(plain: Bench) -> None:
     assert arrived(plain) == set(range(1, 102))
 
 
+@pytest.mark.slow
 def test_half_a_row_at_the_end_is_no_success(plain: Bench) -> None:
     plain.source_command[-1] = "half a row"
     finished, _ = run(plain)
@@ -68,6 +69,7 @@ def test_half_a_row_at_the_end_is_no_success(plain: Bench) -> None:
     assert finished.error == "Not complete: plain: the source ended within a message"
 
 
+@pytest.mark.slow
 def test_a_source_that_gets_no_further_than_a_new_state_is_not_tried_for_ever(
     plain: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,6 +96,7 @@ def test_hostile_names_are_moved_and_shown_without_steering_the_terminal(plain: 
         ("nameless stream", "discover gave an answer that cannot be"),
     ],
 )
+@pytest.mark.slow
 def test_odd_answers_are_one_line(plain: Bench, manner: str, expected: str) -> None:
     plain.source_command[-1] = manner
     assert expected in run(plain)[0].error
@@ -112,6 +115,7 @@ def test_odd_answers_are_one_line(plain: Bench, manner: str, expected: str) -> N
         ("closes its input", "The destination was ended by SIGTERM"),
     ],
 )
+@pytest.mark.slow
 def test_a_destination_that_does_not_answer_as_it_should_is_named(plain: Bench, manner: str, expected: str) -> None:
     plain.destination_command[-1] = manner
     plain.source["rows"] = 20_000 if manner in ("leaves early", "closes its input") else 100  # More than a pipe holds.
@@ -145,12 +149,14 @@ def test_a_key_is_masked_line_by_line(plain: Bench) -> None:
 
 
 @pytest.mark.parametrize("password", ["5432", "true"])
+@pytest.mark.slow
 def test_a_secret_may_look_like_any_value(plain: Bench, password: str) -> None:
     plain.source |= {"password": password}
     plain.destination |= {"port": 5432, "tls": True}
     assert run(plain)[0].status == "succeeded"
 
 
+@pytest.mark.slow
 def test_the_folder_of_a_run_that_died_with_its_guards_is_cleared_away(tmp_path: Path) -> None:
     code = (
         "import os; from airpipe.connectors import Folder; print(Folder().whole, flush=True); os.kill(os.getpid(), 9)"
@@ -165,6 +171,7 @@ def test_the_folder_of_a_run_that_died_with_its_guards_is_cleared_away(tmp_path:
 # Ends
 
 
+@pytest.mark.slow
 def test_a_signal_that_comes_twice_at_once_is_one_wish(plain: Bench) -> None:
     plain.source_command[-1] = "never answers"
     process = plain.start()
@@ -208,6 +215,7 @@ def test_mail_settings_that_make_no_sense_are_told(monkeypatch: pytest.MonkeyPat
     assert told == ["the alert error_rate > 5% could not be sent: SMTP_PORT is no number: many"]
 
 
+@pytest.mark.slow
 def test_an_output_that_cannot_write_every_character_ends_no_run(plain: Bench) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run([*AIRPIPE, "run", plain.write()], capture_output=True, env=environment, check=False)

@@ -20,7 +20,7 @@ from connector_parts import Postgres
 
 from .bench import AIRPIPE, CONNECTORS
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 SOURCE = f"{{command: [{sys.executable}, {CONNECTORS}/source_numbers.py], config: {{rows: 10}}}}"
 DESTINATION = f"{{command: [{sys.executable}, {CONNECTORS}/destination_table.py], config: {{path: t.db}}}}"
 
@@ -123,6 +123,7 @@ def airpipe(folder: Path, *words: str, **environment: str) -> subprocess.Complet
 
 
 @pytest.mark.parametrize(("text", "expected"), TABLE, ids=range(len(TABLE)))
+@pytest.mark.slow
 def test_each_mistake_gets_one_clear_line(tmp_path: Path, text: str, expected: str) -> None:
     text = text.format(S=SOURCE, D=DESTINATION, P=sys.executable, C=CONNECTORS)
     (tmp_path / "p.yaml").write_text(text)
@@ -157,6 +158,7 @@ def guarded() -> Any:
         ({"username": "reader", "port": 1}, "[]", "p.yaml:1: source.config"),
     ],
 )
+@pytest.mark.slow
 def test_what_a_real_database_refuses(
     tmp_path: Path, guarded: Any, config: dict[str, Any], streams: str, expected: str
 ) -> None:

@@ -43,6 +43,7 @@ def test_the_modes_are_said_in_one_line_each(bench: Bench) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_dedup_keeps_one_row_for_a_key(bench: Bench) -> None:
     bench.more = INCREMENTAL
     bench.run()
@@ -52,6 +53,7 @@ def test_dedup_keeps_one_row_for_a_key(bench: Bench) -> None:
     assert bench.ids() == list(range(1, 1001))
 
 
+@pytest.mark.slow
 def test_an_overwrite_replaces(bench: Bench) -> None:
     bench.run()
     bench.source |= {"version": "2", "rows": 300}
@@ -60,12 +62,14 @@ def test_an_overwrite_replaces(bench: Bench) -> None:
     assert bench.ids() == list(range(1, 301))
 
 
+@pytest.mark.slow
 def test_fields_are_renamed_and_left_out(bench: Bench) -> None:
     bench.more = {"streams": [{"name": "num*", "exclude": ["secret"], "rename": {"text": "body"}}]}
     assert bench.run().status == "succeeded"
     assert set(bench.rows()[0]) == {"id", "version", "body"}
 
 
+@pytest.mark.slow
 def test_streams_that_nobody_asked_for_are_named(bench: Bench) -> None:
     bench.source["streams"] = ["a.numbers", "a.others"]
     bench.more = {"streams": [{"name": "a.num*"}]}
@@ -74,6 +78,7 @@ def test_streams_that_nobody_asked_for_are_named(bench: Bench) -> None:
     assert [report.stream for report in finished.streams] == ["a.numbers"]
 
 
+@pytest.mark.slow
 def test_progress_comes_with_counts_and_estimates(bench: Bench) -> None:
     bench.source |= {"pause": 0.15}
     seen = [event for event in bench.events() if isinstance(event, Progress)]
@@ -84,6 +89,7 @@ def test_progress_comes_with_counts_and_estimates(bench: Bench) -> None:
 # States
 
 
+@pytest.mark.slow
 def test_a_state_is_saved_only_after_the_answer_and_within_three_seconds(bench: Bench) -> None:
     bench.source |= {"pause": 0.3}
     bench.destination |= {"batch": 100}
@@ -101,6 +107,7 @@ def test_a_state_is_saved_only_after_the_answer_and_within_three_seconds(bench: 
     assert saved[-1] == 1000
 
 
+@pytest.mark.slow
 def test_a_failed_destination_leaves_the_state_of_what_is_safe(bench: Bench) -> None:
     bench.more = APPEND | {"sync_config": {"retries": 0}}
     bench.source |= {"pause": 0.05}
@@ -115,6 +122,7 @@ def test_a_failed_destination_leaves_the_state_of_what_is_safe(bench: Bench) -> 
 
 
 @pytest.mark.parametrize("mode", ["append", "overwrite"])
+@pytest.mark.slow
 def test_an_unanswered_destination_saves_nothing(bench: Bench, mode: str) -> None:
     bench.more = (APPEND if mode == "append" else {}) | {"sync_config": {"retries": 0}}
     bench.destination |= {"trouble": "die", "after": 1, "batch": 1000}
@@ -127,6 +135,7 @@ def test_an_unanswered_destination_saves_nothing(bench: Bench, mode: str) -> Non
 
 
 @pytest.mark.parametrize(("side", "trouble"), [("source", "die"), ("source", "transient"), ("destination", "die")])
+@pytest.mark.slow
 def test_a_transient_error_is_tried_again_and_nothing_is_lost(bench: Bench, side: str, trouble: str) -> None:
     bench.more = INCREMENTAL
     getattr(bench, side).update({"trouble": trouble, "after": 500, "once": str(bench.folder / "once")})
@@ -141,6 +150,7 @@ def test_a_transient_error_is_tried_again_and_nothing_is_lost(bench: Bench, side
 
 
 @pytest.mark.parametrize("side", ["source", "destination"])
+@pytest.mark.slow
 def test_a_config_error_is_not_tried_again(bench: Bench, side: str) -> None:
     getattr(bench, side).update({"trouble": "config", "after": 500})
     finished = bench.run()
@@ -148,6 +158,7 @@ def test_a_config_error_is_not_tried_again(bench: Bench, side: str) -> None:
     assert ("ask for them" if side == "source" else "GRANT INSERT") in finished.error
 
 
+@pytest.mark.slow
 def test_retries_end(bench: Bench) -> None:
     bench.source |= {"trouble": "exit", "after": 1}
     bench.more = {"sync_config": {"retries": 2, "retry_delay": 0.01}}
@@ -156,6 +167,7 @@ def test_retries_end(bench: Bench) -> None:
     assert "exit code 3" in finished.error
 
 
+@pytest.mark.slow
 def test_a_failed_source_never_completes_an_overwrite(bench: Bench) -> None:
     bench.run()
     bench.source |= {"version": "2", "trouble": "die", "after": 500}
@@ -168,6 +180,7 @@ def test_a_failed_source_never_completes_an_overwrite(bench: Bench) -> None:
     assert bench.ids() == list(range(1, 1001))
 
 
+@pytest.mark.slow
 def test_timeout_bounds_an_attempt_that_hangs_and_ignores_signals(bench: Bench) -> None:
     bench.source |= {"trouble": "hang", "after": 500}
     bench.more = {"sync_config": {"retries": 0, "timeout": "3s"}}
@@ -178,6 +191,7 @@ def test_timeout_bounds_an_attempt_that_hangs_and_ignores_signals(bench: Bench) 
     assert not of_command(os.getpid(), "read")
 
 
+@pytest.mark.slow
 def test_memory_limit_ends_the_one_that_exceeds_it(bench: Bench) -> None:
     bench.source |= {"trouble": "memory", "after": 500}
     bench.more = {"sync_config": {"memory_limit": "150MB"}}
@@ -186,6 +200,7 @@ def test_memory_limit_ends_the_one_that_exceeds_it(bench: Bench) -> None:
     assert finished.attempts == 1
 
 
+@pytest.mark.slow
 def test_secrets_are_never_shown_nor_logged(bench: Bench) -> None:
     bench.source |= {"trouble": "config", "after": 1, "secret": "hush-hush"}
     events = bench.events()
@@ -194,6 +209,7 @@ def test_secrets_are_never_shown_nor_logged(bench: Bench) -> None:
     assert "forbidden" in log
 
 
+@pytest.mark.slow
 def test_what_the_file_wishes_goes_into_options_that_exist(bench: Bench) -> None:
     echo = bench.folder / "echo"
     bench.source["echo"] = str(echo)
@@ -211,6 +227,7 @@ def test_what_the_file_wishes_goes_into_options_that_exist(bench: Bench) -> None
 # Ends
 
 
+@pytest.mark.slow
 def test_stopping_ends_both_and_saves_what_is_safe(bench: Bench) -> None:
     bench.source |= {"rows": 1_000_000, "pause": 0.05}
     bench.more = APPEND
@@ -233,6 +250,7 @@ def test_stopping_ends_both_and_saves_what_is_safe(bench: Bench) -> None:
     assert set(bench.ids()) == set(range(1, bench.source["rows"] + 1))
 
 
+@pytest.mark.slow
 def test_a_library_that_stops_listening_ends_the_run(bench: Bench) -> None:
     bench.source |= {"rows": 1_000_000, "pause": 0.05}
     bench.more = APPEND
@@ -246,6 +264,7 @@ def test_a_library_that_stops_listening_ends_the_run(bench: Bench) -> None:
     assert not of_command(os.getpid(), "read") + of_command(os.getpid(), "write")
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_within_ten_seconds_and_the_next_run_goes_on(bench: Bench) -> None:
     bench.source |= {"rows": 1_000_000, "pause": 0.05}
     bench.more = APPEND
@@ -266,6 +285,7 @@ def test_ctrl_c_ends_within_ten_seconds_and_the_next_run_goes_on(bench: Bench) -
 
 
 @pytest.mark.parametrize("side", ["source", "destination"])
+@pytest.mark.slow
 def test_kill_9_of_airpipe_ends_connectors_that_ignore_signals(bench: Bench, side: str) -> None:
     getattr(bench, side).update({"trouble": "hang", "after": 300, "once": str(bench.folder / "once")})
     bench.source["pause"] = 0.2
@@ -282,6 +302,7 @@ def test_kill_9_of_airpipe_ends_connectors_that_ignore_signals(bench: Bench, sid
     assert bench.ids() == list(range(1, 1001))
 
 
+@pytest.mark.slow
 def test_kill_9_of_a_guard_ends_its_connector(bench: Bench) -> None:
     bench.source |= {"rows": 1_000_000, "pause": 0.05}
     bench.more = APPEND | {"sync_config": {"retries": 0}}
@@ -294,6 +315,7 @@ def test_kill_9_of_a_guard_ends_its_connector(bench: Bench) -> None:
     assert not alive(reader)
 
 
+@pytest.mark.slow
 def test_one_run_at_a_time(bench: Bench) -> None:
     bench.source |= {"rows": 1_000_000, "pause": 0.05}
     bench.more = APPEND
