@@ -108,7 +108,7 @@ def _unknown(wanted: str, entries: Iterable[StreamName]) -> str:
     there = [str(name) for name in entries]
     near = get_close_matches(wanted, [*there, *(name.name for name in entries)], n=1)
     meant = f"did you mean {near[0]}?" if near else f"there are {_some(there)}"
-    return f"the source has no stream {wanted}; {meant}"
+    return f"the source has no stream {wanted}, or may not read it; {meant}"
 
 
 # Modes
@@ -197,8 +197,8 @@ def _check_shared_cursor(loaded: Loaded, streams: Sequence[StreamPlan]) -> None:
     if shared and not any(shared in ((s.entry.get("json_schema") or {}).get("properties") or {}) for s in streams):
         fields = [field for s in streams for field in (s.entry.get("json_schema") or {}).get("properties") or {}]
         near = get_close_matches(shared, fields, n=1)
-        meant = f"; did you mean {near[0]}?" if near else ""
-        raise loaded.problem(("incremental_sync", "cursor_field"), f"no stream has a field {shared}{meant}")
+        meant = f"did you mean {near[0]}?" if near else f"there are {_some(list(dict.fromkeys(fields)))}"
+        raise loaded.problem(("incremental_sync", "cursor_field"), f"no stream has a field {shared}; {meant}")
 
 
 def _write(

@@ -70,10 +70,11 @@ def find(side: str, connector: Connector, loaded: Loaded) -> Program:
 def _missing(side: str, kind: str, command: str) -> str:
     there = installed(side)
     near = [name for name in there if set(names(side, name)) & {f"{side}-{n}" for n in get_close_matches(kind, there)}]
-    meant = f" Did you mean {near[0]}?" if near else f" Installed here: {', '.join(there) or _NONE_YET}."
+    if near:
+        return f"the connector {kind} is not installed; did you mean {near[0]}?"
     return (
-        f"the connector {kind} is not installed: no command {command} beside airpipe or on PATH.{meant} "
-        f"`pip install {command}` may get it; or name a program by command:, or an Airbyte image by image:"
+        f"the connector {kind} is not installed: no command {command} beside airpipe or on PATH. Installed here: "
+        f"{', '.join(there) or _NONE_YET}. Install it, name a program by command:, or an Airbyte image by image:"
     )
 
 

@@ -43,15 +43,14 @@ def run_loaded(loaded: Loaded, stop: threading.Event) -> Iterator[Event]:
 
     thread = threading.Thread(target=work, name=f"run {loaded.name}")
     thread.start()
+    event: Event | BaseException | None = None
     try:
-        while True:
+        while not isinstance(event, Finished):
             event = events.get()
             if isinstance(event, BaseException):
                 raise event
             yield event
-            if isinstance(event, Finished):
-                return
     finally:
-        if thread.is_alive():
+        if not isinstance(event, Finished):  # Nobody listens any more.
             stop.set()
         thread.join()

@@ -11,7 +11,8 @@ from typing import IO, Any, cast
 import msgspec
 
 _decode = msgspec.json.Decoder().decode
-_STACK = re.compile(r"^\s*(Traceback|File )")
+_NO_REASON = re.compile(r"^\s*(Traceback|File |(Run|See) 'docker )")
+"""Lines that tell nothing of why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class Side:
     @property
     def last_words(self) -> str:
         """What was said at last on the standard error."""
-        spoken = [line for line in self._last if not _STACK.match(line)]
+        spoken = [line for line in self._last if not _NO_REASON.match(line)]
         return f": {spoken[-1].strip()[:500]}" if spoken else ""
 
 

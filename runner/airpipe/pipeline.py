@@ -179,7 +179,9 @@ class Pipeline(Shared):
     )
     source: Connector
     destination: Connector
-    streams: list[StreamChoice] | None = Field(default=None, description="What to move; without it, everything.")
+    streams: list[StreamChoice] | None = Field(
+        default=None, min_length=1, description="What to move; without it, everything."
+    )
 
 
 class File(Shared):
@@ -331,17 +333,37 @@ def _model(model: type[M], raw: Mapping[str, Any], document: Document) -> M:
         raise _problem(model, error, document) from None
 
 
+_IN_WORDS = {
+    "List should have at least 1 item after validation, not 0": "name at least one",
+    "String should match pattern '^[\\w .-]*$'": "only letters, digits, spaces, dots, dashes and underscores",
+    "a valid dictionary": "a mapping (key: value)",
+    "a valid list": "a list, such as [a, b] or lines that begin with a dash",
+    "a valid string": "a text",
+    "a valid integer, unable to parse string as an integer": "a whole number",
+    "a valid integer": "a whole number",
+    "a valid boolean": "true or false",
+}
+"""How pydantic says it, and how the user does."""
+
+
 def _problem(model: type[BaseModel], error: ValidationError, document: Document) -> ConfigProblem:
     """The first thing that is wrong, in the order of the file."""
     entries = error.errors(include_url=False, include_input=False, include_context=False)
-    first = min(entries, key=lambda entry: (document.line(_path(entry)), -len(entry["loc"])))
+    # A key with a slip of the pen is told before the one that is missing for that.
+    first = min(entries, key=lambda e: (e["type"] == "missing", document.line(_path(e)), -len(e["loc"])))
     path = _path(first)
     if first["type"] == "extra_forbidden":
         return document.problem(path, _unknown(model, path))
     if first["type"] == "missing":
-        return document.problem(path[:-1] if path[:-1] in document.lines else path, f"{path[-1]} is missing")
+        part = str(path[-1])
+        example = f"; add `{part}: {{type: …, config: {{…}}}}`" if part in ("source", "destination") else ""
+        return document.problem(path[:-1] if path[:-1] in document.lines else path, f"{part} is missing{example}")
+    if first["type"] == "model_type":
+        return document.problem(path, f"must be a mapping; its keys are {', '.join(sorted(_keys(model, path)))}")
     text = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
-    return document.problem(path, text.replace("a valid dictionary", "a mapping (key: value)"))
+    for pydantics, ours in _IN_WORDS.items():
+        text = text.replace(pydantics, ours)
+    return document.problem(path, text)
 
 
 def _path(entry: Mapping[str, Any]) -> yamlfile.Path:

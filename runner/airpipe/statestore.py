@@ -81,7 +81,9 @@ def open_store(loaded: Loaded) -> Store:
             from airpipe.store_sqlite import SqliteStore
 
             return SqliteStore(loaded.home / "state.db")
-        return _by_address(where, loaded.file.parent)
+        store = _by_address(where, loaded.file.parent)
+        store.runs(loaded.name, 1)  # What cannot be read is told with the line.
+        return store
     except ConfigProblem as problem:
         raise loaded.problem(("state",), problem.message) from None
 
@@ -92,7 +94,7 @@ def _by_address(where: str, folder: Path) -> Store:
         from airpipe.store_postgres import PostgresStore
 
         return PostgresStore(where)
-    if scheme == "s3":
+    if scheme == "s3" and where.removeprefix("s3://").strip("/"):
         from airpipe.store_s3 import S3Store
 
         return S3Store(where)

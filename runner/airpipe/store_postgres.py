@@ -38,8 +38,7 @@ class PostgresStore(Store):
         try:
             return self._psycopg.connect(self._address, autocommit=True, connect_timeout=10, application_name="airpipe")
         except self._psycopg.Error as error:
-            text = str(error).strip().splitlines()[-1] if str(error).strip() else "no answer"
-            raise ConfigProblem(f"the database of state cannot be reached: {text}") from None
+            raise ConfigProblem(f"the database of state cannot be reached: {error}") from None
 
     def _create(self, connection: psycopg.Connection[Any]) -> None:
         if connection.execute("select to_regclass('airpipe_runs')").fetchone() == (None,):

@@ -58,8 +58,10 @@ def parse(text: str, name: str) -> Document:
         node = yaml.compose(text, Loader=loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        problem = f"this is no YAML: {error.problem or error.context}. {_advice(str(error))}"
-        raise ConfigProblem(f"{name}:{mark.line + 1 if mark else 1}: {problem}") from None
+        number = mark.line if mark else 0
+        line = [*text.splitlines(), ""][number]
+        problem = f"this is no YAML: {error.problem or error.context}. {_advice(str(error.problem), line)}"
+        raise ConfigProblem(f"{name}:{number + 1}: {problem}") from None
     except yaml.YAMLError as error:
         raise ConfigProblem(f"{name}:1: this is no YAML: {error}") from None
     if node is not None:
@@ -67,8 +69,8 @@ def parse(text: str, name: str) -> Document:
     return document
 
 
-def _advice(problem: str) -> str:
-    if "\\t" in problem:
+def _advice(problem: str, line: str) -> str:
+    if line[: len(line) - len(line.lstrip())].count("\t"):
         return "Indent by spaces, not by tabs."
     if "mapping values are not allowed" in problem:
         return "Put the text in quotes where it holds a colon, and look at the indentation."

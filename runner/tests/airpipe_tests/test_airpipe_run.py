@@ -7,12 +7,13 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from airpipe.events import Finished, Log, Planned, Progress, Retrying, Saved
-from airpipe.pipeline import load
+from airpipe.events import Event, Finished, Log, Planned, Progress, Retrying, Saved
+from airpipe.pipeline import Loaded, load
 from airpipe.statestore import open_store
 
 from .bench import Bench, alive, of_command, until
@@ -262,6 +263,25 @@ def test_a_library_that_stops_listening_ends_the_run(bench: Bench) -> None:
             break
     events.close()  # type: ignore[attr-defined]
     assert not of_command(os.getpid(), "read") + of_command(os.getpid(), "write")
+
+
+def test_the_end_of_a_run_stops_no_other(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run's thread may outlive its last event by a moment."""
+    from airpipe import library
+
+    ended = threading.Event()
+
+    def conduct(loaded: Loaded, emit: Callable[[Event], None], stop: threading.Event) -> None:
+        emit(Finished(loaded.name, 1, "succeeded", 0.0, 1))
+        ended.wait()
+
+    monkeypatch.setattr(library, "conduct", conduct)
+    stop = threading.Event()
+    events = library.run(bench.write(), stop=stop)
+    assert next(events).pipeline == "pipeline"
+    threading.Timer(0.1, ended.set).start()
+    assert list(events) == []
+    assert not stop.is_set()
 
 
 @pytest.mark.slow
