@@ -60,7 +60,6 @@ class StateLedger:
         self._pending: deque[Pending] = deque()
         self._next = 1
         self._lock = threading.Lock()
-        self._shared = False
         self._lonely = False
         self.told: list[str] = []
         """What was odd about the counts of the source."""
@@ -74,7 +73,6 @@ class StateLedger:
         scope = _scope(state)
         if scope is not None and scope not in self._tallies:
             return None
-        self._shared |= scope is GLOBAL
         pending = self._hold(scope, encode({key: value for key, value in state.items() if key not in _OURS}))
         self._check_source(state, pending)
         stats = {"sourceStats": msgspec.Raw(encode({"recordCount": float(pending.rows)}))} | state
@@ -146,11 +144,12 @@ class StateLedger:
 
     def _settle(self, covering: Pending) -> list[Pending]:
         """This one and those before it that it covers, taken out."""
-        covered = [
-            p for p in self._pending if p.id <= covering.id and (p.scope == covering.scope or not covering.scope)
-        ]
-        taken = {pending.id for pending in covered}
-        self._pending = deque(pending for pending in self._pending if pending.id not in taken)
+        covered: list[Pending] = []
+        others: list[Pending] = []
+        while self._pending and self._pending[0].id <= covering.id:
+            pending = self._pending.popleft()
+            (covered if covering.scope in (GLOBAL, pending.scope) else others).append(pending)
+        self._pending.extendleft(reversed(others))
         return covered
 
     def _count(self, covered: Iterable[Pending], state: Mapping[str, msgspec.Raw]) -> str:

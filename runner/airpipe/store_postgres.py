@@ -110,10 +110,14 @@ class PostgresStore(Store):
 class _Held(Lock):
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
+        self._looked = time.monotonic()
         self.held = (connection.fileno(),)
 
     def check(self) -> None:
-        """The server lets the lock go with the connection."""
+        """The server lets the lock go with the connection. It is asked once a second."""
+        if time.monotonic() - self._looked < 1:
+            return
+        self._looked = time.monotonic()
         try:
             self._connection.execute("select 1")
         except Exception:
