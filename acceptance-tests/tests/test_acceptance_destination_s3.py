@@ -37,7 +37,7 @@ FAST = (
     "spec.*",
     "first.*",
     "append.*_null_ids",
-    "overwrite.keeps_the_old_result_until_complete",
+    "overwrite.replaces_with_null_ids",
     "state.*",
     "judge.*",
     "values.big_numbers",

@@ -24,6 +24,8 @@ from destination_s3.paths import fingerprint
 from destination_s3.s3 import name_in
 from destination_s3.write import check, objects_of, open_stream
 
+pytestmark = pytest.mark.slow
+
 MB = 1 << 20
 PART = 5 * MB
 

@@ -10,6 +10,8 @@ from connector_parts.postgres import system_version
 from connector_parts.process import User
 from connector_parts.pytest_plugin import session_part
 
+pytestmark = pytest.mark.slow
+
 
 def test_answers_with_the_version_that_was_asked_for(postgres: Postgres) -> None:
     assert postgres.execute("select current_setting('server_version_num')::int / 10000") == [(18,)]

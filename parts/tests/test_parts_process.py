@@ -17,6 +17,8 @@ from connector_parts import Postgres
 from connector_parts.guard import children
 from connector_parts.process import Failed, Process, new_folder
 
+pytestmark = pytest.mark.slow
+
 OWNER = """
 import signal
 from connector_parts import S3, Postgres

@@ -19,7 +19,10 @@ from urllib.parse import parse_qs, urlparse
 
 import pytest
 
-pytestmark = pytest.mark.skipif(not importlib.util.find_spec("airbyte_cdk"), reason="airbyte-cdk is not installed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not importlib.util.find_spec("airbyte_cdk"), reason="airbyte-cdk is not installed"),
+]
 
 HERE = Path(__file__).resolve().parent
 EXAMPLES = HERE / "cdk_examples"

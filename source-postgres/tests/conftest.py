@@ -126,7 +126,7 @@ def reader(database: Database, reader_of: Callable[..., Reader]) -> Reader:
     return reader_of(database)
 
 
-@pytest.fixture(params=["18", "15"])
+@pytest.fixture(params=["18", pytest.param("15", marks=pytest.mark.slow)])
 def any_database(request: pytest.FixtureRequest) -> Database:
     """A new empty database, of each version that there is."""
     server: Postgres = request.getfixturevalue("postgres" if request.param == "18" else "postgres15")

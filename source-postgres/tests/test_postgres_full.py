@@ -124,6 +124,7 @@ DDL = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [1, 3])
 @pytest.mark.parametrize("statement", DDL)
 @pytest.mark.usefixtures("small_ranges")

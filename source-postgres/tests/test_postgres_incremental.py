@@ -103,6 +103,7 @@ def with_types(any_database: Database) -> Database:
     return any_database
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CURSORS)
 def test_a_cursor_of_any_type(with_types: Database, reader: Any, kind: str) -> None:
     """Whatever the order of a type is, each step finds what is above, and the guard what is not."""

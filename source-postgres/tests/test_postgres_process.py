@@ -17,6 +17,8 @@ import pytest
 
 from connector_parts.postgres import Database, Postgres
 
+pytestmark = pytest.mark.slow
+
 Make = Callable[..., Any]
 Messages = list[dict[str, Any]]
 
