@@ -174,6 +174,7 @@ class _Run:
     def _tried(self, folder: Folder) -> tuple[AirpipeError | None, bool]:
         """What went wrong in an attempt, and whether it got further than the one before."""
         try:
+            self._lock.regain()
             outcome = self._attempt(folder)
         except TransientProblem as problem:  # The store is away.
             return problem, False

@@ -31,6 +31,9 @@ class Lock:
     def check(self) -> None:
         """Raise where the lock is lost."""
 
+    def regain(self) -> None:
+        """Take it again where it was lost and nobody has taken it since. For a time when no connector runs."""
+
 
 class Store(ABC):
     """May be used by one thread at a time."""

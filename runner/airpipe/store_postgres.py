@@ -31,10 +31,10 @@ class PostgresStore(Store):
             raise ConfigProblem("state in PostgreSQL needs psycopg: pip install 'airpipe[postgres]'") from None
         self._psycopg = psycopg
         self._address = address
-        self._connection = self._connect()
+        self._connection = self.connect()
         self._do(lambda connection: self._create(connection))
 
-    def _connect(self) -> psycopg.Connection[Any]:
+    def connect(self) -> psycopg.Connection[Any]:
         try:
             return self._psycopg.connect(self._address, autocommit=True, connect_timeout=10, application_name="airpipe")
         except self._psycopg.Error as error:
@@ -54,7 +54,7 @@ class PostgresStore(Store):
             if not self._connection.broken:
                 raise TransientProblem(f"The database of state refuses: {str(error).strip()}") from None
         try:
-            self._connection = self._connect()
+            self._connection = self.connect()
             return work(self._connection)
         except (ConfigProblem, self._psycopg.Error) as error:
             raise TransientProblem(f"The state cannot be saved: {str(error).strip()}") from None
@@ -94,31 +94,65 @@ class PostgresStore(Store):
 
     @contextmanager
     def lock(self, pipeline: str) -> Iterator[Lock]:
-        with self._connect() as connection:
-            number = zlib.crc32(pipeline.encode()) - (1 << 31)
-            deadline = time.monotonic() + PATIENCE
-            while connection.execute("select pg_try_advisory_lock(%s, %s)", [_CLASS, number]).fetchone() != (True,):
-                if time.monotonic() > deadline:
-                    raise busy(pipeline)
-                time.sleep(0.2)
-            yield _Held(connection)
+        lock = _Held(self.connect, pipeline)
+        lock.regain()
+        try:
+            yield lock
+        finally:
+            lock.close()
 
     def close(self) -> None:
         self._connection.close()
 
 
 class _Held(Lock):
-    def __init__(self, connection: psycopg.Connection[Any]) -> None:
-        self._connection = connection
-        self._looked = time.monotonic()
+    """An advisory lock: the server lets it go with the connection."""
+
+    def __init__(self, connect: Callable[[], psycopg.Connection[Any]], pipeline: str) -> None:
+        self._connect = connect
+        self._pipeline = pipeline
+        self._connection: psycopg.Connection[Any] | None = None
+        self._looked = 0.0
+
+    def regain(self) -> None:
+        if self._lives():
+            return
+        self.close()
+        self._connection = connection = self._connected()
+        number = zlib.crc32(self._pipeline.encode()) - (1 << 31)
+        deadline = time.monotonic() + PATIENCE
+        while connection.execute("select pg_try_advisory_lock(%s, %s)", [_CLASS, number]).fetchone() != (True,):
+            if time.monotonic() > deadline:
+                self.close()
+                raise busy(self._pipeline)
+            time.sleep(0.2)
         self.held = (connection.fileno(),)
 
-    def check(self) -> None:
-        """The server lets the lock go with the connection. It is asked once a second."""
-        if time.monotonic() - self._looked < 1:
-            return
-        self._looked = time.monotonic()
+    def _connected(self) -> psycopg.Connection[Any]:
+        """A database that was reached before will be reached again."""
+        try:
+            return self._connect()
+        except ConfigProblem as problem:
+            raise (TransientProblem(problem.message) if self.held else problem) from None
+
+    def _lives(self) -> bool:
+        """Whether the server still answers on the connection of the lock."""
+        if self._connection is None:
+            return False
         try:
             self._connection.execute("select 1")
         except Exception:
-            raise TransientProblem("The connection that holds the pipeline's lock is lost.") from None
+            return False
+        return True
+
+    def check(self) -> None:
+        """The server is asked once a second."""
+        if time.monotonic() - self._looked < 1:
+            return
+        self._looked = time.monotonic()
+        if not self._lives():
+            raise TransientProblem("The connection that holds the pipeline's lock is lost.")
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()

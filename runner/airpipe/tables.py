@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from airpipe.catalog import StreamPlan
@@ -14,6 +14,8 @@ WIDEST = 100
 """Characters of a value that are shown."""
 NARROWEST = 16
 """Characters of a value that have to find room."""
+GAP = 2
+"""Spaces between two columns."""
 
 
 def show(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
@@ -26,8 +28,8 @@ def show(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "")
     cells = [[_cell(value) for value in row] for row in rows]
     room = _room(columns, cells, console.width)
     table = Table(title=title or None, title_justify="left", box=None, header_style="bold", pad_edge=False)
-    for number, column in enumerate(columns[:room]):
-        table.add_column(Text(column), overflow="ellipsis", no_wrap=True, min_width=_needed(number, column, cells))
+    for column, width in zip(columns, _widths(columns[:room], cells, console.width), strict=False):
+        table.add_column(Text(column), overflow="ellipsis", no_wrap=True, width=width)
     for row in cells:
         table.add_row(*map(Text, row[:room]))
     console.print(table)
@@ -39,10 +41,21 @@ def _room(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> 
     """How many columns fit, each with a part of its text at least."""
     used = 0
     for number, column in enumerate(columns):
-        used += _needed(number, column, rows) + 1
-        if used > width and number:
+        used += _needed(number, column, rows) + GAP
+        if used - GAP > width and number:
             return number
     return len(columns)
+
+
+def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Iterator[int]:
+    """What each column needs; what is left over goes to the first that want more."""
+    needed = [_needed(number, column, rows) for number, column in enumerate(columns)]
+    spare = max(width - sum(needed) - GAP * (len(columns) - 1), 0)
+    for number, least in enumerate(needed):
+        widest = max((len(row[number]) for row in rows), default=0)
+        more = min(max(widest - least, 0), spare)
+        spare -= more
+        yield least + more
 
 
 def _needed(number: int, column: str, rows: Sequence[Sequence[str]]) -> int:

@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from airpipe.errors import ConfigProblem
+from airpipe.events import Event, Finished, Saved
+from airpipe.library import run
 from airpipe.pipeline import load
 from airpipe.statestore import Store, open_store
+from airpipe.tables import show_runs
 from connector_parts import S3, Postgres
 
 from .bench import Bench
@@ -85,6 +88,8 @@ def test_a_dead_run_holds_no_lock(opened: Opener, address: str, monkeypatch: pyt
 import os, sys
 import airpipe.store_s3
 airpipe.store_s3.TERM = 3.0
+from airpipe.events import Event, Finished, Saved
+from airpipe.library import run
 from airpipe.pipeline import load
 from airpipe.statestore import open_store
 store = open_store(load({{"source": {{"type": "x"}}, "destination": {{"type": "y"}}, "state": {address!r}}})[0])
@@ -121,3 +126,40 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     file = {"source": {"type": "x"}, "destination": {"type": "y"}, "state": str(tmp_path / "file" / "s.db")}
     with pytest.raises(ConfigProblem, match="cannot be written"):
         open_store(load(file)[0])
+
+
+@pytest.mark.slow
+def test_a_run_outlives_a_restart_of_the_database_of_its_state(bench: Bench) -> None:
+    with Postgres() as server:
+        where = server.create_database()
+        bench.more = {
+            "state": f"postgresql://{where.user}@{where.host}:{where.port}/{where.database}",
+            "streams": [{"name": "numbers", "cursor_field": "id", "write": "append"}],
+            "sync_config": {"retries": 5, "retry_delay": 0.1},
+        }
+        bench.source["pause"] = 0.2
+        bench.destination["batch"] = 100
+        restarted = False
+        events: list[Event] = []
+        for event in run(bench.write()):
+            events.append(event)
+            if isinstance(event, Saved) and not restarted:
+                restarted = True
+                server.restart()
+    finished = events[-1]
+    assert isinstance(finished, Finished)
+    assert finished.status == "succeeded", finished.error
+    assert finished.attempts > 1
+    assert set(bench.ids()) == set(range(1, 1001))
+
+
+def test_a_table_of_runs_fits_a_narrow_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    started = {"run": 12, "started": 0.0, "status": "failed", "seconds": 20.1, "acknowledged": 1000, "bytes": 179_900}
+    show_runs([{**started, "error": "The connection that holds the pipeline's lock is lost, and much more."}])
+    head, line = capsys.readouterr().out.splitlines()
+    assert head.split() == ["run", "started", "took", "status", "rows", "bytes", "error"]
+    assert line.startswith("12   1970-01-01")
+    assert len(line) <= 80
