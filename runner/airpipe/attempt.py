@@ -91,7 +91,7 @@ class Attempt:
         self._ending_since: float | None = None
         self._steps = list(ENDING)
         self._started = time.monotonic()
-        self._first = self._last = 0.0
+        self._moving = 0.0
         self._answers_ended = 0.0
         self._progressed = False
         self._problems = 0
@@ -116,7 +116,7 @@ class Attempt:
         ended = {name: child.ended or Ended(-9) for name, child in self._children.items()}
         complete = self._complete(ended)
         error = self._why(ended, complete)
-        return Outcome(error, complete, self._progressed, max(self._last - self._first, 0.0), ended)
+        return Outcome(error, complete, self._progressed, self._moving, ended)
 
     def _start(self) -> None:
         memory, held = self._limits.memory, self._lock.held
@@ -216,7 +216,7 @@ class Attempt:
             source.stdout.close()
             with suppress(OSError):
                 destination.stdin.close()
-            self._last = time.monotonic()
+            self._moving = time.monotonic() - pump.began
 
     def _source_ended_well(self) -> bool:
         source = self._children["source"]
@@ -238,7 +238,6 @@ class Attempt:
         message = parse(line)
         if message is None:
             return None
-        self._first = self._first or time.monotonic()
         match message["type"]:
             case "STATE":
                 return self._state(line)

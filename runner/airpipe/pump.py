@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 
@@ -71,13 +72,18 @@ class Pump:
         self._tally = Tally(StreamName(None, ""))
         self._rest: list[bytes] = []
         self._waiting = 0
+        self.began = time.monotonic()
+        """When the first bytes came."""
         self.torn = False
         """The source ended within a message: the rest of it is lost."""
 
     def run(self) -> None:
         """Return at the end of the source. A last line that lacks only its end is taken as whole."""
-        while chunk := os.read(self._source, CHUNK):
+        chunk = os.read(self._source, CHUNK)
+        self.began = time.monotonic()
+        while chunk:
             self._feed(chunk)
+            chunk = os.read(self._source, CHUNK)
         rest = b"".join(self._rest)
         self._rest = []
         self.torn = rest.lstrip().startswith(b"{") and not _is_json(rest)

@@ -57,7 +57,9 @@ def test_odd_lines_of_a_source_do_no_harm(plain: Bench, manner: str) -> None:
 
 def test_a_last_row_without_its_line_end_arrives(plain: Bench) -> None:
     plain.source_command[-1] = "no last line end"
-    assert run(plain)[0].status == "succeeded"
+    finished, _ = run(plain)
+    assert finished.status == "succeeded"
+    assert finished.moving < finished.seconds
     assert arrived(plain) == set(range(1, 102))
 
 
@@ -123,6 +125,13 @@ def test_a_destination_that_does_not_answer_as_it_should_is_named(plain: Bench, 
     finished, _ = run(plain)
     assert finished.status == "failed"
     assert finished.error.startswith(expected)
+
+
+def test_rows_without_any_other_message_move_in_the_time_that_they_took(plain: Bench) -> None:
+    plain.source["rows"] = 5
+    finished, _ = run(plain)
+    assert (finished.rows, finished.acknowledged) == (5, 5)
+    assert finished.moving < finished.seconds
 
 
 def test_a_chattering_destination_does_no_harm(plain: Bench) -> None:
