@@ -1,8 +1,12 @@
 //! COPY BINARY to RECORD lines. The twin of `Decoder` in `source_postgres.decode`, which says what is meant.
 
+use std::time::Duration;
+
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyString, PyTuple, PyType};
 
+use crate::libpq::{Libpq, Taken};
 use crate::values::{quote, Broken, Layout};
 
 const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
@@ -32,6 +36,7 @@ struct Column {
     change: Vec<u8>,
 }
 
+/// What stands around the fields of a row, their braces and the line break included.
 #[derive(Default)]
 struct Envelope {
     head: Vec<u8>,
@@ -69,7 +74,6 @@ impl Lines {
         let (values, hidden) = row.fields.split_at(self.columns.len());
         let out = &mut self.bytes;
         out.extend_from_slice(&self.envelope.head);
-        out.push(b'{');
         let mut lost: Vec<&[u8]> = Vec::new();
         for (column, value) in self.columns.iter().zip(values) {
             out.extend_from_slice(&column.key);
@@ -82,17 +86,13 @@ impl Lines {
                 },
             }
         }
-        out.push(b'}');
         if lost.is_empty() {
             out.extend_from_slice(&self.envelope.tail);
         } else {
             out.extend_from_slice(&self.envelope.meta_head);
-            out.push(b'[');
             out.extend_from_slice(&lost.join(&b','));
-            out.push(b']');
             out.extend_from_slice(&self.envelope.meta_tail);
         }
-        out.push(b'\n');
         self.keep_hidden(row, hidden)?;
         self.count += 1;
         Ok(())
@@ -113,8 +113,14 @@ impl Lines {
 }
 
 fn envelope(make: &Bound<'_, PyAny>) -> PyResult<Envelope> {
-    let (head, tail, meta_head, meta_tail) = make.call0()?.extract()?;
-    Ok(Envelope { head, tail, meta_head, meta_tail })
+    let (head, tail, meta_head, meta_tail): (PyBackedBytes, PyBackedBytes, PyBackedBytes, PyBackedBytes) =
+        make.call0()?.extract()?;
+    Ok(Envelope {
+        head: [&head, b"{".as_slice()].concat(),
+        tail: [b"}", &*tail, b"\n"].concat(),
+        meta_head: [b"}", &*meta_head, b"["].concat(),
+        meta_tail: [b"]", &*meta_tail, b"\n"].concat(),
+    })
 }
 
 /// Where a value stands in the data; None for NULL.
@@ -332,8 +338,34 @@ impl CopyDecoder {
             if message.len() < LARGE { frame.feed(message, lines) } else { py.detach(|| frame.feed(message, lines)) };
         match fed {
             Ok(()) => Ok(self.lines.bytes.len() >= self.block),
-            Err(Stop::Python(error)) => Err(error),
-            Err(Stop::Copy(problem)) => Err(self.problem(py, &problem)),
+            Err(stop) => Err(self.stopped(py, stop)),
+        }
+    }
+
+    /// Feed messages of the COPY that `connection`, a PGconn of psycopg, is in. True when a block is full and wants to
+    /// be taken, False when that has not happened for so long (or a signal came), None when the COPY is over.
+    fn pull(
+        &mut self,
+        py: Python<'_>,
+        libpq: &Bound<'_, Libpq>,
+        connection: &Bound<'_, PyAny>,
+        milliseconds: u64,
+    ) -> PyResult<Option<bool>> {
+        let pointer: usize = connection.getattr("pgconn_ptr")?.extract()?;
+        let (libpq, time) = (libpq.get(), Duration::from_millis(milliseconds));
+        let (frame, lines, block) = (&mut self.frame, &mut self.lines, self.block);
+        let taken = py.detach(|| {
+            let visit = |message: &[u8]| match frame.feed(message, lines) {
+                Ok(()) if lines.bytes.len() < block => None,
+                fed => Some(fed),
+            };
+            pull(libpq, pointer, time, visit)
+        });
+        match taken {
+            Taken::Stopped(Ok(())) => Ok(Some(true)),
+            Taken::Stopped(Err(stop)) => Err(self.stopped(py, stop)),
+            Taken::Quiet => Ok(Some(false)),
+            Taken::Over => Ok(None),
         }
     }
 
@@ -355,9 +387,24 @@ impl CopyDecoder {
 }
 
 impl CopyDecoder {
+    fn stopped(&self, py: Python<'_>, stop: Stop) -> PyErr {
+        match stop {
+            Stop::Python(error) => error,
+            Stop::Copy(problem) => self.problem(py, &problem),
+        }
+    }
+
     fn problem(&self, py: Python<'_>, text: &str) -> PyErr {
         PyErr::from_type(self.error.bind(py).clone(), PyString::new(py, text).unbind())
     }
+}
+
+#[allow(unsafe_code)]
+fn pull<T>(libpq: &Libpq, connection: usize, time: Duration, visit: impl FnMut(&[u8]) -> Option<T>) -> Taken<T> {
+    // SAFETY: the pointer is psycopg's own, which is None for a connection that is closed; `pull` holds the PGconn, so
+    // it lives. A connection is used by the thread that reads it and by no other, as with psycopg's own functions,
+    // which let other threads run meanwhile as well.
+    unsafe { libpq.take(connection, time, visit) }
 }
 
 /// The bytes of a buffer of any kind, such as the memoryviews that psycopg gives.

@@ -3,6 +3,7 @@
 
 mod copy;
 mod json;
+mod libpq;
 mod pipe;
 mod values;
 mod wrap;
@@ -12,11 +13,13 @@ mod connector_native {
     #[pymodule_export]
     use crate::copy::CopyDecoder;
     #[pymodule_export]
+    use crate::libpq::Libpq;
+    #[pymodule_export]
     use crate::pipe::LineReader;
     #[pymodule_export]
     use crate::wrap::{one_line, wrapped};
 
     /// Counts the changes of this interface: the Python side asks for the one that it was written for.
     #[pymodule_export]
-    const INTERFACE: u32 = 1;
+    const INTERFACE: u32 = 2;
 }

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from connector_sdk import protocol
+from connector_sdk.envelope import Envelope, record_envelope
 from connector_sdk.meter import Meter
 from connector_sdk.output import Output
 from connector_sdk.rows import Checkpoint, ConfigUpdate, Estimate, Lines, Records, Row, Yielded
-from connector_sdk.streams import Envelope, StreamName
+from connector_sdk.streams import StreamName
 from connector_sdk.values import carry, repaired
 
 
@@ -85,7 +86,7 @@ class Emitter:
         """The envelope of this millisecond."""
         now = protocol.now_ms()
         if self._envelope is None or now != self._envelope_at:
-            self._envelope, self._envelope_at = protocol.record_envelope(self.stream), now
+            self._envelope, self._envelope_at = record_envelope(self.stream), now
         return self._envelope
 
 

@@ -161,7 +161,7 @@ class Output:
         except BrokenPipeError:
             raise ReaderGone from None
         finally:
-            self._buffer = bytearray().join(_rest(self._buffer, lines, written))
+            self._buffer = bytearray().join(_rest(self._buffer, lines, written) if written < size else ())
 
     def _portion(self, rest: list[memoryview]) -> list[memoryview]:
         """What one write takes: all, since a signal ends it early; after a signal only what cannot block."""

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from connector_sdk.rows import Change, Estimate
-from connector_sdk.streams import Envelope, Stream, StreamName
+from connector_sdk.streams import Stream, StreamName
 
 PROTOCOL_VERSION = "0.3.0"
 MESSAGE_LIMIT, STACK_LIMIT = 50_000, 100_000
@@ -31,18 +31,6 @@ def line(message: Mapping[str, Any]) -> bytes:
 
 
 # What a source says
-
-
-def record_envelope(stream: StreamName) -> Envelope:
-    """The bytes around a row of this stream, emitted now."""
-    namespace = b'"namespace":%b,' % encoder.encode(stream.namespace) if stream.namespace is not None else b""
-    head = b'{"type":"RECORD","record":{"stream":%b,%b"emitted_at":%d,"data":'
-    return Envelope(
-        head=head % (encoder.encode(stream.name), namespace, now_ms()),
-        tail=b"}}",
-        meta_head=b',"meta":{"changes":',
-        meta_tail=b"}}}",
-    )
 
 
 def changes_json(changes: Iterable[Change]) -> bytes:

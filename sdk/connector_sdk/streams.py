@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple
 
+from connector_sdk.envelope import Envelope, record_envelope
+
 
 class StreamName(NamedTuple):
     """The identity of a stream. A namespace of None is not the empty one."""
@@ -92,19 +94,4 @@ class ConfiguredStream:
 
     def envelope(self) -> Envelope:
         """The bytes around a row, for a decoder that writes whole RECORD lines."""
-        from connector_sdk.protocol import record_envelope
-
         return record_envelope(self.id)
-
-
-class Envelope(NamedTuple):
-    """A RECORD line is `head + row + tail + b"\\n"`; with losses `head + row + changes(...) + b"\\n"`.
-
-    `head` carries `emitted_at`: make a new envelope for each block of rows.
-    """
-
-    head: bytes
-    tail: bytes
-    meta_head: bytes
-    """A row with losses ends in `meta_head + <JSON array of changes> + meta_tail`."""
-    meta_tail: bytes

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from connector_sdk import protocol, schema
 from connector_sdk.catalog import parse_catalog
+from connector_sdk.envelope import record_envelope
 from connector_sdk.errors import ConfigError
 from connector_sdk.rows import Change, Estimate
 from connector_sdk.state import parse_state
@@ -33,7 +34,7 @@ def decoded(line: bytes) -> dict[str, Any]:
 
 
 def test_a_row_stands_between_head_and_tail() -> None:
-    envelope = protocol.record_envelope(SPACED)
+    envelope = record_envelope(SPACED)
     found = decoded(envelope.head + b'{"id":1}' + envelope.tail + b"\n")
     at = found["record"].pop("emitted_at")
     assert found == {"type": "RECORD", "record": {"stream": "한글 \\ 😀", "namespace": 'no"rth', "data": {"id": 1}}}
@@ -43,7 +44,7 @@ def test_a_row_stands_between_head_and_tail() -> None:
 
 def test_no_namespace_is_no_key() -> None:
     for line in (
-        protocol.record_envelope(PLAIN).head + b"{}}}\n",
+        record_envelope(PLAIN).head + b"{}}}\n",
         protocol.state_line(PLAIN, {}, 0),
         protocol.status_line(PLAIN, "STARTED"),
         protocol.estimate_line(PLAIN, Estimate(rows=1)),
@@ -51,11 +52,11 @@ def test_no_namespace_is_no_key() -> None:
     ):
         assert decoded(line)
         assert b"namespace" not in line
-    assert b'"namespace":""' in protocol.record_envelope(StreamName("", "users")).head
+    assert b'"namespace":""' in record_envelope(StreamName("", "users")).head
 
 
 def test_a_loss_is_told_in_meta() -> None:
-    envelope = protocol.record_envelope(PLAIN)
+    envelope = record_envelope(PLAIN)
     changes = protocol.changes_json([Change('fi"eld'), Change("b", "TRUNCATED", "SOURCE_FIELD_SIZE_LIMITATION")])
     found = decoded(envelope.head + b"{}" + envelope.meta_head + changes + envelope.meta_tail + b"\n")
     assert found["record"]["meta"]["changes"] == [

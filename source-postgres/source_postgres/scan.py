@@ -16,7 +16,7 @@ from connector_sdk.errors import ConnectorError
 from connector_sdk.rows import Yielded
 from source_postgres.config import PostgresConfig
 from source_postgres.connect import Connection, connections
-from source_postgres.copy import copy, make_decoder
+from source_postgres.copy import copy, make_decoder, nothing
 from source_postgres.discover import Table
 from source_postgres.fan import Fan
 from source_postgres.hold import Held, Part
@@ -54,14 +54,18 @@ def by_ranges(
     config: PostgresConfig, stream: ConfiguredStream, connection: Connection, held: Held
 ) -> Iterator[Yielded]:
     """All rows, in no order. `connection` holds the table and reads too; others help it where there is enough to do."""
-    jobs: Jobs = deque(job for part in held.parts for job in _jobs(held.table, part))
-    helpers = min(connections(config).limit, len(jobs)) - 1
+    limit = connections(config).limit
+    jobs: Jobs = deque(job for part in held.parts for job in _jobs(held.table, part, split=limit > 1))
+    helpers = min(limit, len(jobs)) - 1
+    if helpers < 1:
+        for job in jobs:
+            yield from _records(connection, stream, held.table, job)
+        return
     fan = Fan()
     try:
-        if helpers > 0:
-            (snapshot,) = one(connection, "SELECT pg_catalog.pg_export_snapshot()")
-            for _ in range(helpers):
-                fan.start(partial(_help, config, stream, held.table, snapshot, jobs, fan))
+        (snapshot,) = one(connection, "SELECT pg_catalog.pg_export_snapshot()")
+        for _ in range(helpers):
+            fan.start(partial(_help, config, stream, held.table, snapshot, jobs, fan))
         while jobs:  # A helper that could not help gave its job back.
             fan.start(partial(_work, connection, stream, held.table, jobs, fan))
             yield from fan
@@ -69,10 +73,13 @@ def by_ranges(
         fan.close()
 
 
-def _jobs(table: Table, part: Part) -> Iterator[Job]:
-    """The last range has no end: blocks that were added since hold no row that the snapshot sees, but who knows."""
+def _jobs(table: Table, part: Part, split: bool) -> Iterator[Job]:
+    """The queries of a part.
+
+    The last range has no end: blocks that were added since hold no row that the snapshot sees, but who knows.
+    """
     query = f"SELECT {columns(table)} FROM {part.source}"
-    if not part.ranged or part.pages <= RANGE_PAGES:
+    if not split or not part.ranged or part.pages <= RANGE_PAGES:
         yield Job(part.source, query)
         return
     for start in range(0, part.pages, RANGE_PAGES):
@@ -88,8 +95,15 @@ def _work(connection: Connection, stream: ConfiguredStream, table: Table, jobs: 
 
 
 def _read(connection: Connection, stream: ConfiguredStream, table: Table, job: Job, fan: Fan) -> None:
-    for lines, count in copy(connection, job.query, make_decoder(table.columns, stream), fan.check):
-        fan.put(Records(lines, count), len(lines))
+    for records in _records(connection, stream, table, job, fan.check):
+        fan.put(records, len(records.data))
+
+
+def _records(
+    connection: Connection, stream: ConfiguredStream, table: Table, job: Job, check: Callable[[], None] = nothing
+) -> Iterator[Records]:
+    for lines, count in copy(connection, job.query, make_decoder(table.columns, stream), check):
+        yield Records(lines, count)
 
 
 def _help(config: PostgresConfig, stream: ConfiguredStream, table: Table, snapshot: str, jobs: Jobs, fan: Fan) -> None:
@@ -145,37 +159,19 @@ def in_order(
     state: State,
 ) -> Generator[Yielded, None, str | None]:
     """One step after the other, with checkpoints in between. Returns the place of the last row that has one."""
-    fan = Fan()
-    places: list[str] = []
-    fan.start(partial(_steps, config, stream, connection, held.table, steps, state, fan, places))
-    try:
-        yield from fan
-    finally:
-        fan.close()
-    return places[-1] if places else None
-
-
-def _steps(
-    config: PostgresConfig,
-    stream: ConfiguredStream,
-    connection: Connection,
-    table: Table,
-    steps: Sequence[Step],
-    state: State,
-    fan: Fan,
-    places: list[str],
-) -> None:
+    found = None
     last = time.monotonic()
     for step in steps:
-        decoder = make_decoder(table.columns, stream, 1 if step.place else 0)
-        for lines, count in copy(connection, _query(table, step), decoder, fan.check):
-            fan.put(Records(lines, count), len(lines))
+        decoder = make_decoder(held.table.columns, stream, 1 if step.place else 0)
+        for lines, count in copy(connection, _query(held.table, step), decoder):
+            yield Records(lines, count)
             if not step.place or decoder.hidden[0] is None:
                 continue
-            places[:] = [decoder.hidden[0]]
+            found = decoder.hidden[0]
             if time.monotonic() - last >= config.checkpoint_target_interval_seconds:
-                fan.put(Checkpoint(state(places[0])), 0)
+                yield Checkpoint(state(found))
                 last = time.monotonic()
+    return found
 
 
 def _query(table: Table, step: Step) -> str:

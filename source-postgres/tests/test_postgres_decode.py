@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from connector_sdk import Envelope
 from connector_sdk.schema import STRING
-from connector_sdk.streams import Envelope
 from source_postgres.decode import BLOCK, CopyError, Decoder
 from source_postgres.types import Column, Layout
 from source_postgres.values import DECODERS, PIECE, decoder

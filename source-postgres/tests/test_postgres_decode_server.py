@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from psycopg import sql
 
 from connector_parts.postgres import Postgres
-from connector_sdk.streams import Envelope
+from connector_sdk import Envelope
 from source_postgres.decode import Decoder
 from source_postgres.rows import Message
 from source_postgres.types import TYPES_NEEDED, Column, JsonAs, PgType, column
