@@ -23,6 +23,8 @@ from source_postgres.decode import Decoder
 from source_postgres.rows import Message
 from source_postgres.types import TYPES_NEEDED, Column, JsonAs, PgType, column
 
+pytestmark = pytest.mark.slow
+
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 MARK = Envelope(b"", b"", b"\t", b"")
 EXTENSIONS = ("hstore", "citext", "ltree", "vector")
