@@ -414,6 +414,8 @@ def test_no_json_at_all_makes_typed_files_fail(write: Write, form: str, read: Re
     lines = [_line(row, (",", ":"), True) for row in rows]
     if not names or any("\ud800" <= char <= "\udfff" for char in json.dumps(rows, ensure_ascii=False)):
         return
+    if any(name.startswith("_airbyte_") for name in names):
+        return  # Their columns cannot be told from our own here.
     found = read(write(form, lines, stream=stream, airbyte_columns=True))
     assert len(found) == len(rows)
     for row, given_row in zip(found, rows, strict=True):
