@@ -18,17 +18,16 @@ def shell(script: str, **options: object) -> Process:
     return Process(["/bin/sh", "-c", script], folder="/", **options)  # type: ignore[arg-type]
 
 
-def alive(name: str) -> bool:
-    """Whether a process runs whose command line holds this."""
-    return any(name.encode() in path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if _there(path))
+def alive(seconds: str) -> bool:
+    """Whether `sleep SECONDS` runs."""
+    return any(_words(path)[:2] == [b"sleep", seconds.encode()] for path in Path("/proc").glob("[0-9]*/cmdline"))
 
 
-def _there(path: Path) -> bool:
+def _words(path: Path) -> list[bytes]:
     try:
-        path.read_bytes()
+        return path.read_bytes().split(b"\0")
     except OSError:
-        return False
-    return True
+        return []
 
 
 def test_lines_code_and_errors_come_back() -> None:
