@@ -107,7 +107,7 @@ def _deeper_than(limit: int, value: bytes) -> bool:
     for step in _STEP.finditer(value):
         if step[0] == b'"':
             in_string = not in_string
-        elif not in_string:
+        elif not in_string and not step[0].startswith(b"\\"):
             depth += 1 if step[0] in b"[{" else -1
             if depth > limit:
                 return True
