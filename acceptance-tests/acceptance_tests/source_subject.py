@@ -88,8 +88,9 @@ class SourceSubject(Subject):
                 "no stream offers incremental with a cursor that is known (--cursor STREAM=FIELD names one)"
             )
         catalog = self.catalog(INCREMENTAL, self.growing)
+        pace = self.pace  # It takes a read of its own, and a source may refuse two at once.
         process = self.start(catalog, pipe_size=SMALL_PIPE)
-        process.read_at(self.pace, lambda: False, min(self.timeout, 2 * UNHURRIED))
+        process.read_at(pace, lambda: False, min(self.timeout, 2 * UNHURRIED))
         reading = self.reading(catalog, self.finish("read", process))
         if not reading.ok:
             raise NotApplicable(f"read gave nothing to go on: {reading.said.story}")
