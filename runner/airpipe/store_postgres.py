@@ -125,7 +125,7 @@ class _Held(Lock):
             if time.monotonic() > deadline:
                 self.close()
                 raise busy(self._pipeline)
-            time.sleep(0.2)
+            time.sleep(0.2)  # The server may still believe in our old connection, which holds the lock.
         self.held = (connection.fileno(),)
 
     def _connected(self) -> psycopg.Connection[Any]:

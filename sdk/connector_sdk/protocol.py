@@ -1,4 +1,4 @@
-"""The Airbyte protocol, 0.18/0.19: the messages and their JSON. Nobody else in the SDK knows how they are spelt.
+"""The Airbyte protocol, 0.18/0.19: the messages and their JSON. In the SDK only `envelope` spells one as well.
 
 Source: airbyte-protocol's `airbyte_protocol.yaml`. Functions that make a message return one line, ended by `\\n`.
 """

@@ -7,6 +7,7 @@ import logging
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,8 +16,8 @@ from typing import Any
 import pytest
 
 from connector_parts.postgres import Database, Postgres
-from connector_sdk import ConfigError, Records, TransientError
-from source_postgres import hold, scan
+from connector_sdk import ConfigError, Records, TransientError, native
+from source_postgres import hold, pull, scan
 from source_postgres.connect import connections
 from source_postgres.fan import ROOM
 from source_postgres.reading import read
@@ -430,6 +431,32 @@ def test_settings_of_the_role_change_nothing(any_database: Database, reader_of: 
 
 
 # The reader
+
+
+def test_rows_are_the_same_without_a_libpq_in_sight(
+    database: Database, reader_of: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Messages come from libpq by native code, or through psycopg where its libpq cannot be found."""
+    fill(database, 20_000)
+    near = reader_of(database).read("t")
+    monkeypatch.setattr(pull, "_library", lambda: None)
+    far = reader_of(database).read("t")
+    assert near.column("id") == far.column("id") == list(range(1, 20_001))
+    assert sorted(near.rows, key=lambda row: row["id"]) == sorted(far.rows, key=lambda row: row["id"])
+
+
+@pytest.mark.skipif(native.module() is None, reason="the native part is not there or switched off")
+def test_the_libpq_of_psycopg_is_found_on_linux() -> None:
+    assert sys.platform != "linux" or pull._library() is not None
+
+
+def test_what_is_no_libpq_is_refused() -> None:
+    module = native.module()
+    if module is None:
+        pytest.skip("the native part is not there or switched off")
+    for path in ("/no/such/libpq.so.5", ""):
+        with pytest.raises(OSError, match="no libpq"):
+            module.Libpq(path)
 
 
 @pytest.mark.usefixtures("small_ranges")
