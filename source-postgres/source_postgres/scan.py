@@ -66,9 +66,11 @@ def by_ranges(
         (snapshot,) = one(connection, "SELECT pg_catalog.pg_export_snapshot()")
         for _ in range(helpers):
             fan.start(partial(_help, config, stream, held.table, snapshot, jobs, fan))
-        while jobs:  # A helper that could not help gave its job back.
+        while True:  # Once at least: helpers may have done all the work by now, and what they read waits in the fan.
             fan.start(partial(_work, connection, stream, held.table, jobs, fan))
             yield from fan
+            if not jobs:
+                break  # Else a helper that could not help gave its job back.
     finally:
         fan.close()
 

@@ -19,7 +19,7 @@ from connector_parts.postgres import Database, Postgres
 from connector_sdk import ConfigError, Records, TransientError, native
 from source_postgres import hold, pull, scan
 from source_postgres.connect import connections
-from source_postgres.fan import ROOM
+from source_postgres.fan import ROOM, Fan
 from source_postgres.reading import read
 
 Make = Callable[..., Any]
@@ -99,6 +99,20 @@ def test_fewer_connections_than_hoped_for(
         reader.close()
         database.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'one'")
         database.execute("drop owned by one; drop role one")
+
+
+@pytest.mark.usefixtures("small_ranges")
+def test_helpers_may_have_read_everything_before_the_first_connection_begins(
+    database: Database, reader_of: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(Fan):
+        def start(self, work: Callable[[], None]) -> None:
+            super().start(work)
+            self._threads[-1].join(20)
+
+    monkeypatch.setattr(scan, "Fan", Slow)
+    fill(database, 1000)
+    assert reader_of(database, max_db_connections=2).read("t").column("id") == list(range(1, 1001))
 
 
 @pytest.mark.parametrize("number", [1, 3])

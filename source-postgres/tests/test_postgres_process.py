@@ -108,7 +108,11 @@ def test_the_commands(database: Database, command: Any) -> None:
     assert state["stream"]["stream_state"]["cursor"] == "10"
     again, code = command.run("read", config, catalog_of(command, config, **INCREMENTAL), [state])
     assert (code, ids(again)) == (0, [])
-    assert [s["stream"] for s in states(again)] == [state["stream"]]
+    (after,) = (s["stream"] for s in states(again))
+    before = state["stream"]
+    # Whatever else runs on the server, its own housekeeping included, may have moved the snapshot on.
+    assert int(after["stream_state"].pop("xmin")) >= int(before["stream_state"].pop("xmin"))
+    assert after == before
 
 
 def test_spec_loads_no_driver() -> None:
