@@ -165,6 +165,7 @@ def test_values(name: str, data: st.DataObject) -> None:
     same([Layout(name)], [[value] for value in values])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(DECODERS))
 @given(raw=st.binary(max_size=40), value=st.data())
 @settings(max_examples=50, deadline=None)
@@ -216,6 +217,7 @@ def test_composed_values(layout: Layout, data: st.DataObject) -> None:
     same([layout], [[data.draw(composed(layout))] for _ in range(3)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", SHAPES, ids=str)
 @given(numbers=st.lists(st.integers(-2, 7) | INT4S, max_size=14), raw=st.binary(max_size=12))
 @example(numbers=[2, 0, 21, -2, 1, -3, 1] + [-1] * 6, raw=b"")
