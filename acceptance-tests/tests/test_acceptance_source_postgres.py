@@ -14,6 +14,8 @@ from acceptance_tests.plugin import Acceptance, source_suite
 from acceptance_tests.protocol import Json, StreamId, dumps
 from connector_parts import Postgres
 
+pytestmark = pytest.mark.slow  # The fast lane runs the suite on the good connectors.
+
 COMMAND = Path(sys.executable).with_name("source-postgres")
 SECRET = "swordfish-of-the-suite"
 

@@ -404,6 +404,7 @@ def test_digits_beyond_the_microsecond_are_told(write: Write, form: str, read: R
     assert second["moment"] == datetime(2024, 1, 1, microsecond=123456, tzinfo=timezone.utc)
 
 
+@pytest.mark.slow
 @typed
 @here
 @given(rows=json_rows)
