@@ -131,6 +131,8 @@ fn read(line: &[u8], utf8: bool) -> Result<Option<Record<'_>>, Problem> {
 #[derive(Default)]
 struct Envelope<'a> {
     is_record: bool,
+    /// A type that is no text makes it another message, whatever follows.
+    has_odd_type: bool,
     record: Option<Record<'a>>,
     /// A key that a message has is of another type than a message's.
     misfit: bool,
@@ -152,7 +154,7 @@ impl<'a> Envelope<'a> {
 
     fn record(self) -> Result<Option<Record<'a>>, Problem> {
         match self.record {
-            _ if !self.is_record => Ok(None),
+            _ if !self.is_record || self.has_odd_type => Ok(None),
             Some(record) if !self.misfit && record.data.first() == Some(&b'{') => Ok(Some(record)),
             _ => Err(Problem::NoRecord),
         }
@@ -164,6 +166,7 @@ impl<'a> Envelope<'a> {
         while let Some(key) = scanner.key(first)? {
             first = false;
             if key.says(b"type") {
+                self.has_odd_type |= !matches!(scanner.token(), b'"' | b'n');
                 let kind = self.text(scanner)?;
                 self.is_record = kind.is_some_and(|kind| kind.says(b"RECORD"));
             } else if key.says(b"record") {

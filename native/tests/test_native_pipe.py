@@ -109,6 +109,8 @@ LINES = st.one_of(
 @example([b'{"type":"RECORD","record":{"stream":"s","data":{}}}', b"", b"x"], b"\n", True, [])
 @example([b'{"type":"RECORD","record":{"stream":5}} x'], b"\n", True, [])
 @example([b"[1,"], b"\n", True, [])
+@example([b'{"t\\u0079pe":[],"type":"RECORD"}', b'{"type":"RECORD","type":5}'], b"\n", True, [])
+@example([b'{"type":null,"type":"RECORD"}'], b"\n", True, [])
 @settings(deadline=None)
 def test_any_lines(lines: list[bytes], end: bytes, ended: bool, cuts: list[int]) -> None:
     text = end.join(lines) + (end if ended else b"")
