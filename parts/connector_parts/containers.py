@@ -56,7 +56,10 @@ def answers(docker: str | Path) -> bool:
 
 
 def _own() -> Engine | None:
-    docker = shutil.which("docker")
+    """The machine's own engine. The one in the cache may stand on PATH as well, but has no public images."""
+    ours = cache() / "containers" / "bin"
+    path = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    docker = shutil.which("docker", path=os.pathsep.join(folder for folder in path if Path(folder) != ours))
     return Engine(Path(docker), None) if docker and answers(docker) else None
 
 
