@@ -188,9 +188,11 @@ _PREFIX = "airpipe-"
 
 
 def _clear_away() -> None:
-    """Delete the folders of dead runs: nobody holds their locks."""
+    """Delete our folders of dead runs: nobody holds their locks."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        with suppress(OSError):  # Others' folders, and those that go just now.
+        with suppress(OSError):  # Those that go just now.
+            if folder.lstat().st_uid != os.geteuid():
+                continue
             descriptor = os.open(folder / "lock", os.O_RDWR)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
