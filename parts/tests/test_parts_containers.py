@@ -40,6 +40,8 @@ def test_the_engine_of_the_cache_is_known_on_path(ours: Path, monkeypatch: pytes
     assert containers.engine() == (ours, containers.BASE)
 
 
-def test_a_docker_that_does_not_answer_is_passed_by(ours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_docker_that_does_not_answer_is_passed_by(
+    ours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", str(docker(tmp_path / "dead", 1).parent))
     assert containers.engine() == (ours, containers.BASE)
