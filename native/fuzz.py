@@ -205,7 +205,16 @@ def stream(wanted: list[Column], hidden: int, chance: random.Random) -> Iterator
 
 
 def pipes(chance: random.Random) -> None:
-    lines = [damaged(chance.choice(LINES), chance) for _ in range(chance.randrange(1, 5))]
+    _read_both([damaged(chance.choice(LINES), chance) for _ in range(chance.randrange(1, 5))], chance)
+
+
+def pipes_of_rows_alike(chance: random.Random) -> None:
+    """Good rows of one kind, and damaged ones among them: what is known of those before must not hide the damage."""
+    good = damaged(chance.choice(LINES), chance, 2)
+    _read_both([chance.choice((good, damaged(good, chance))) for _ in range(chance.randrange(2, 8))], chance)
+
+
+def _read_both(lines: list[bytes], chance: random.Random) -> None:
     text = b"\n".join(lines) + chance.choice((b"", b"\n"))
     chunks = cuts(text, chance)
     python, native = read_both(chunks)
@@ -234,7 +243,7 @@ def columns_around_rows(chance: random.Random) -> None:
     assert native == python, f"{rows} {times}\nPython: {python!r}\nnative: {native!r}"
 
 
-CHECKS: list[Check] = [pipes, copies, values_on_one_line, columns_around_rows]
+CHECKS: list[Check] = [pipes, pipes_of_rows_alike, copies, values_on_one_line, columns_around_rows]
 
 if __name__ == "__main__":
     if not NATIVE:

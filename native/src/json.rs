@@ -66,6 +66,11 @@ impl<'a> Scanner<'a> {
     }
 
     #[inline]
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
+    #[inline]
     pub fn here(&self) -> u8 {
         self.text.get(self.at).copied().unwrap_or(0)
     }
@@ -97,11 +102,29 @@ impl<'a> Scanner<'a> {
         self.token();
         let start = self.at;
         self.skip()?;
-        Ok(self.part(start))
+        Ok(self.since(start))
+    }
+
+    /// One value within so many open levels.
+    #[inline]
+    pub fn value_in(&mut self, levels: usize) -> Step<&'a [u8]> {
+        self.depth = levels;
+        self.value()
+    }
+
+    /// Over a text that has to stand here as it is.
+    #[inline]
+    pub fn same(&mut self, text: &[u8]) -> Step {
+        if !self.text[self.at..].starts_with(text) {
+            return Err(Malformed);
+        }
+        self.at += text.len();
+        Ok(())
     }
 
     /// The text from `start` to here.
-    fn part(&self, start: usize) -> &'a [u8] {
+    #[inline]
+    pub fn since(&self, start: usize) -> &'a [u8] {
         self.text.get(start..self.at).unwrap_or_default()
     }
 
@@ -264,7 +287,7 @@ impl<'a> Scanner<'a> {
             }
             self.digits()?;
         }
-        Ok((self.part(start), integer))
+        Ok((self.since(start), integer))
     }
 
     /// A string, at its quote.

@@ -1,10 +1,13 @@
 //! What runs once per row, in Rust. Each part has a twin in Python that says what is meant, runs where this module is
 //! not to be had, and judges it in tests.
 
+mod bytes;
 mod copy;
+mod fd;
 mod json;
 mod libpq;
 mod pipe;
+mod shape;
 mod values;
 mod wrap;
 
@@ -21,5 +24,5 @@ mod connector_native {
 
     /// Counts the changes of this interface: the Python side asks for the one that it was written for.
     #[pymodule_export]
-    const INTERFACE: u32 = 2;
+    const INTERFACE: u32 = 3;
 }

@@ -1,11 +1,13 @@
 //! COPY data straight from the libpq that psycopg has loaded: what Python would do once per row costs more than to
-//! decode the row. Everything that is unsafe about it is in this file.
+//! decode the row. What is unsafe about libpq is in this file.
 
 use std::ffi::{c_char, c_int, c_void, CStr, CString};
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
+
+use crate::fd::readable;
 
 type Connection = *mut c_void;
 type GetCopyData = unsafe extern "C" fn(Connection, *mut *mut c_char, c_int) -> c_int;
@@ -134,14 +136,4 @@ impl Drop for Message {
             unsafe { (self.free)(self.bytes.cast()) }
         }
     }
-}
-
-/// Wait until the socket has something to read, or is broken (which reading tells). False when the time is up, and
-/// when a signal came.
-#[allow(unsafe_code)]
-fn readable(socket: c_int, time: Duration) -> bool {
-    let mut wanted = libc::pollfd { fd: socket, events: libc::POLLIN, revents: 0 };
-    let milliseconds = c_int::try_from(time.as_millis()).unwrap_or(c_int::MAX);
-    // SAFETY: one entry, which lives until the call returns. A socket of -1 is ignored by poll.
-    unsafe { libc::poll(&mut wanted, 1, milliseconds) == 1 }
 }

@@ -1,13 +1,21 @@
 //! The pipe into a destination: chunks of bytes to blocks of rows and whole lines.
 //! The twin of `LineReader` in `connector_sdk.lines`, which says what is meant.
 
-use memchr::{memchr, memchr_iter, memrchr};
+use std::io::{self, ErrorKind};
+use std::time::Duration;
+
+use memchr::{memchr_iter, memrchr};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
+use crate::bytes::bytes;
+use crate::fd::{read, readable};
 use crate::json::{too_deep, Malformed, Scanner, Step, Text};
+use crate::shape::Shapes;
 
-/// A longer rest of a line is not kept for the next one.
+/// Bytes that are read at once: enough that what is done once a block costs nothing, and still in the cache.
+const AT_ONCE: usize = 1 << 17;
+/// What a long line took beyond this is given back.
 const KEEP: usize = 1 << 20;
 /// Digits of an integer beyond which it is refused, as Python does.
 const MOST_DIGITS: usize = 4300;
@@ -33,12 +41,12 @@ impl Problem {
     }
 }
 
-struct Record<'a> {
-    stream: Text<'a>,
-    namespace: Option<Text<'a>>,
-    data: &'a [u8],
-    emitted_at: i64,
-    meta: Option<&'a [u8]>,
+pub struct Record<'a> {
+    pub stream: Text<'a>,
+    pub namespace: Option<Text<'a>>,
+    pub data: &'a [u8],
+    pub emitted_at: i64,
+    pub meta: Option<&'a [u8]>,
 }
 
 /// Consecutive records of one stream.
@@ -88,7 +96,7 @@ impl<'a> Found<'a> {
     }
 
     /// Take a text of whole lines, counting them in `number`.
-    fn scan(&mut self, text: &'a [u8], number: &mut u64) {
+    fn scan(&mut self, text: &'a [u8], shapes: &mut Shapes, number: &mut u64) {
         let utf8 = simdutf8::basic::from_utf8(text).is_ok();
         let mut start = 0;
         for end in memchr_iter(b'\n', text).chain([text.len()]) {
@@ -98,8 +106,15 @@ impl<'a> Found<'a> {
             if is_blank(line) {
                 continue;
             }
-            match read(line, utf8) {
-                Ok(Some(record)) => self.add(record),
+            if let Some(record) = if utf8 { shapes.read(line) } else { None } {
+                self.add(record);
+                continue;
+            }
+            match message(line, utf8) {
+                Ok(Some(record)) => {
+                    shapes.missed(line);
+                    self.add(record);
+                }
                 Ok(None) => self.items.push(Item::Line(line)),
                 Err(problem) => {
                     self.problem = Some(problem);
@@ -115,7 +130,7 @@ fn is_blank(line: &[u8]) -> bool {
 }
 
 /// The record of this line, None where it is another message. `utf8`: it is known to be valid.
-fn read(line: &[u8], utf8: bool) -> Result<Option<Record<'_>>, Problem> {
+fn message(line: &[u8], utf8: bool) -> Result<Option<Record<'_>>, Problem> {
     let problem = if utf8 || simdutf8::basic::from_utf8(line).is_ok() {
         match Envelope::read(line) {
             Ok(envelope) => return envelope.record(),
@@ -247,19 +262,25 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// `feed(chunk)` for each chunk of the input, `close()` at its end. Both return what was found, in order, and the
-/// name of the problem of line `number` if it was refused, else None. What was found: the bytes of a line, or
-/// `(namespace, stream, lines, emitted_at, metas)` of consecutive rows, `emitted_at` being native 64-bit integers.
+/// `read(fd, milliseconds)` (or `feed(chunk)`) until the input ends, then `close()`. They return what was found, in
+/// order, and the name of the problem of line `number` if it was refused, else None. What was found: the bytes of a
+/// line, or `(namespace, stream, lines, emitted_at, metas)` of consecutive rows, `emitted_at` being native 64-bit
+/// integers.
 #[pyclass]
 #[derive(Default)]
 pub struct LineReader {
-    rest: Vec<u8>,
+    /// The first `filled` bytes are what has come of lines that are not looked at yet.
+    input: Vec<u8>,
+    filled: usize,
+    /// So many of them hold no line break.
+    searched: usize,
+    shapes: Shapes,
     /// The lines that were looked at.
     #[pyo3(get)]
     number: u64,
 }
 
-type Answer<'py> = PyResult<(Bound<'py, PyList>, Option<&'static str>)>;
+type Answer<'py> = (Bound<'py, PyList>, Option<&'static str>);
 
 #[pymethods]
 impl LineReader {
@@ -268,47 +289,75 @@ impl LineReader {
         Self::default()
     }
 
-    fn feed<'py>(&mut self, py: Python<'py>, chunk: &[u8]) -> Answer<'py> {
-        let Some(last) = memrchr(b'\n', chunk) else {
-            self.rest.extend_from_slice(chunk);
-            return Ok((PyList::empty(py), None));
-        };
-        let (mut whole, tail) = (&chunk[..last], &chunk[last + 1..]);
-        let mut kept = std::mem::take(&mut self.rest);
-        let number = &mut self.number;
-        let found = py.detach(|| {
-            let mut found = Found::default();
-            if !kept.is_empty() {
-                let end = memchr(b'\n', whole).unwrap_or(whole.len());
-                kept.extend_from_slice(&whole[..end]);
-                found.scan(&kept, number);
-                whole = match whole.get(end + 1..) {
-                    Some(more) if found.problem.is_none() => more,
-                    _ => return found,
-                };
-            }
-            found.scan(whole, number);
-            found
-        });
-        let answer = answer(py, &found);
-        drop(found);
-        kept.clear();
-        kept.shrink_to(KEEP);
-        kept.extend_from_slice(tail);
-        self.rest = kept;
-        answer
+    /// What has come, within so long: nothing where nothing came, or a signal did. None at the end of the input.
+    fn read<'py>(&mut self, py: Python<'py>, fd: i32, milliseconds: u64) -> PyResult<Option<Answer<'py>>> {
+        if py.detach(|| self.fill(fd, Duration::from_millis(milliseconds)))? {
+            return Ok(None);
+        }
+        self.take(py).map(Some)
+    }
+
+    fn feed<'py>(&mut self, py: Python<'py>, chunk: &[u8]) -> PyResult<Answer<'py>> {
+        let filled = self.filled + chunk.len();
+        self.input.resize(filled.max(self.input.len()), 0);
+        self.input[self.filled..filled].copy_from_slice(chunk);
+        self.filled = filled;
+        self.take(py)
     }
 
     /// What stands after the last line break. A problem says that the input was cut off.
-    fn close<'py>(&mut self, py: Python<'py>) -> Answer<'py> {
-        let rest = std::mem::take(&mut self.rest);
+    fn close<'py>(&mut self, py: Python<'py>) -> PyResult<Answer<'py>> {
+        let rest = std::mem::take(&mut self.input);
         let mut found = Found::default();
-        found.scan(&rest, &mut self.number);
+        found.scan(&rest[..std::mem::take(&mut self.filled)], &mut self.shapes, &mut self.number);
         answer(py, &found)
     }
 }
 
-fn answer<'py>(py: Python<'py>, found: &Found<'_>) -> Answer<'py> {
+impl LineReader {
+    /// Take what is there, once something is; true where the input has ended.
+    fn fill(&mut self, fd: i32, wait: Duration) -> io::Result<bool> {
+        let size = if self.filled < self.input.len() { self.input.len() } else { AT_ONCE.max(2 * self.filled) };
+        self.input.resize(size, 0);
+        let before = self.filled;
+        while self.filled < size {
+            let wait = if self.filled == before { wait } else { Duration::ZERO };
+            if !readable(fd, wait) {
+                break;
+            }
+            match read(fd, &mut self.input[self.filled..]) {
+                Ok(0) => return Ok(self.filled == before),
+                Ok(count) => self.filled += count,
+                Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(false)
+    }
+
+    /// What was found in the lines that are whole.
+    fn take<'py>(&mut self, py: Python<'py>) -> PyResult<Answer<'py>> {
+        let Some(last) = memrchr(b'\n', &self.input[self.searched..self.filled]) else {
+            self.searched = self.filled;
+            return Ok((PyList::empty(py), None));
+        };
+        let last = self.searched + last;
+        let mut found = Found::default();
+        py.detach(|| found.scan(&self.input[..last], &mut self.shapes, &mut self.number));
+        let answer = answer(py, &found);
+        drop(found);
+        self.input.copy_within(last + 1..self.filled, 0);
+        self.filled -= last + 1;
+        self.searched = self.filled;
+        if self.input.len() > KEEP {
+            self.input.truncate(self.filled.max(AT_ONCE));
+            self.input.shrink_to_fit();
+        }
+        answer
+    }
+}
+
+fn answer<'py>(py: Python<'py>, found: &Found<'_>) -> PyResult<Answer<'py>> {
     let list = PyList::empty(py);
     for item in &found.items {
         match item {
@@ -337,13 +386,10 @@ fn string<'py>(py: Python<'py>, text: &Text<'_>) -> Bound<'py, PyString> {
 /// The rows, each ended by a line break: the one time that they are copied.
 fn lines<'py>(py: Python<'py>, rows: &[&[u8]]) -> PyResult<Bound<'py, PyBytes>> {
     let size = rows.iter().map(|row| row.len() + 1).sum();
-    PyBytes::new_with(py, size, |mut lines| {
+    bytes(py, size, |lines| {
         for row in rows {
-            let (line, more) = lines.split_at_mut(row.len() + 1);
-            line[..row.len()].copy_from_slice(row);
-            line[row.len()] = b'\n';
-            lines = more;
+            lines.add(row);
+            lines.add(b"\n");
         }
-        Ok(())
     })
 }

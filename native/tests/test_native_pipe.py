@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+
+from connector_sdk import Block
+from connector_sdk.lines import CutOff, LineReader, NativeLineReader
 
 from .twins import NATIVE, WHY_NOT, pieces, read_both
 
@@ -127,6 +133,93 @@ def test_any_damage(line: bytes, place: int, other: bytes, longer: bool) -> None
     assert native == python
 
 
+@st.composite
+def _rows_alike(draw: st.DrawFn) -> list[bytes]:
+    """Records with the same texts between values that may be anything, and some that differ in the texts."""
+    names = draw(st.lists(TEXTS, max_size=4))
+    blank = draw(BLANKS)
+    inner = [b'"stream":"s"', b'"data":%b']
+    inner += draw(
+        st.lists(st.sampled_from([b'"emitted_at":%b', b'"meta":%b', b'"namespace":"n"', b'"x":%b']), max_size=3)
+    )
+    outer = draw(st.permutations([b'"type":"RECORD"', b'"record":{%b}', *draw(st.sampled_from([[], [b'"log":%b']]))]))
+    inner = draw(st.permutations(inner))
+    rows = []
+    for _ in range(draw(st.integers(2, 6))):
+        more = draw(st.sampled_from([blank, blank, blank, b" "]))
+        data = b"{" + b",".join(name + b":" + more + draw(LEAVES | VALUES) for name in names) + b"}"
+        record = b",".join(_filled(draw, part, data) for part in inner)
+        rows.append(b"{" + b",".join(_filled(draw, part, record) for part in outer) + b"}" + draw(BLANKS))
+    return rows
+
+
+def _filled(draw: st.DrawFn, part: bytes, inner: bytes) -> bytes:
+    if b"%b" not in part:
+        return part
+    if part.startswith((b'"data"', b'"record"')):
+        return part % inner
+    times = st.sampled_from(["1700000000000", "-5", "0", "1.5", "null", "1e3", "9" * 18, "9" * 19, "01", '"1"', " 7"])
+    return part % draw(times.map(str.encode) if part.startswith(b'"emitted_at"') else VALUES)
+
+
+@given(_rows_alike(), st.lists(st.integers(0, 2000)))
+@settings(deadline=None)
+def test_rows_that_look_alike(rows: list[bytes], cuts: list[int]) -> None:
+    """What is known of the rows before saves work, and hides nothing."""
+    python, native = read_both(pieces(b"\n".join(rows) + b"\n", cuts))
+    assert native == python
+
+
+@pytest.mark.parametrize(
+    "after", [b"x", b"5", b"1 2", b'"a" "b"', b"nul", b"[1,]", b"{,}", b"", b"1,2", b"01", b'"\\x"']
+)
+def test_what_is_no_value_is_found_between_good_rows(after: bytes) -> None:
+    row = b'{"type":"RECORD","record":{"stream":"s","data":{"a":%b,"b":%b},"emitted_at":%b}}\n'
+    for values in ((after, b"1", b"2"), (b"1", after, b"2"), (b"1", b"2", after)):
+        python, native = read_both([row % (b"1", b"2", b"3") * 3 + row % values + row % (b"1", b"2", b"3")])
+        assert native == python
+
+
+@pytest.mark.parametrize("end", [b"x", b" x", b"}", b"{}", b",", b" ", b"\r", b"\x00"])
+def test_what_follows_a_good_row_is_found(end: bytes) -> None:
+    row = b'{"type":"RECORD","record":{"stream":"s","data":{}}}'
+    python, native = read_both([b"\n".join([row, row, row + end, row])])
+    assert native == python
+
+
+@pytest.mark.parametrize("key", ["stream", "namespace", "emitted_at", "meta", "data", "type", "record"])
+def test_of_a_repeated_key_the_last_counts_in_each_row(key: str) -> None:
+    """Both are values of that key, in every row: the first of them must not be taken for it."""
+    inner = {"stream": '"s%d"', "namespace": '"n%d"', "emitted_at": "17%d", "meta": '{"m":%d}', "data": '{"a":%d}'}
+    record = ",".join(f'"{name}":{value % 1}' for name, value in inner.items())
+    outer = f'"type":"RECORD","record":{{{record}}}'
+    if key in inner:
+        repeated = f'"type":"RECORD","record":{{{record},"{key}":{inner[key] % 2}}}'
+    else:
+        repeated = f'{outer},"type":"RECORD"' if key == "type" else f'"record":{{"stream":"x","data":{{}}}},{outer}'
+    python, native = read_both([f"{{{repeated}}}\n".encode() * 3])
+    assert native == python
+    assert not native[1]
+
+
+def test_a_meta_of_null_is_none_in_each_row() -> None:
+    row = b'{"type":"RECORD","record":{"stream":"s","data":{},"meta":%b}}\n'
+    python, native = read_both([row % b'{"changes":[]}' * 2 + row % b"null" * 2])
+    assert native == python
+    assert [list(block.metas) for block in native[0] if isinstance(block, Block)] == [[0, 1]]
+
+
+def test_levels_are_counted_within_rows_alike() -> None:
+    row = b'{"type":"RECORD","record":{"stream":"s","x":%b,"data":{"a":%b}},"y":%b}\n'
+    for place, most in ((0, 510), (1, 509), (2, 511)):
+        for levels in (most, most + 1):
+            values = [b"1", b"1", b"1"]
+            values[place] = b"[" * levels + b"]" * levels
+            python, native = read_both([row % (b"1", b"1", b"1") * 2 + row % tuple(values)])
+            assert native == python
+            assert bool(native[1]) == (levels > most)
+
+
 SAMPLE = "\n".join(
     [
         '{"type":"RECORD","record":{"stream":"s","emitted_at":1,"data":{"a":"é\\n\\"","b":[{},[1e3]]}}}',
@@ -174,3 +267,67 @@ def test_a_large_row_in_small_pieces() -> None:
     python, native = read_both(pieces(row, range(0, len(row), 4096)))
     assert native == python
     assert not native[1]
+
+
+def test_both_take_what_has_come_to_a_descriptor() -> None:
+    """Lines cut anywhere, a moment without any, a line that is longer than all buffers, the end."""
+    import connector_native
+
+    row = b'{"type":"RECORD","record":{"stream":"s","data":{"a":"%b"}}}\n'
+    given = [
+        row % b"1" * 3,
+        row[:20],
+        b"",
+        row[20:] % b"2",
+        b'{"type":"LOG"}\n' + row[:5],
+        row[5:] % (b"3" * 60_000),
+        b"x",
+    ]
+    for reader in (LineReader(), NativeLineReader(connector_native)):
+        ours, theirs = os.pipe()
+        found: list[list[Any]] = []
+        for chunk in given:
+            os.write(theirs, chunk)
+            items = reader.read(ours, 0.0)
+            assert items is not None
+            found.append(list(items))
+        os.close(theirs)
+        assert reader.read(ours, 10.0) is None
+        os.close(ours)
+        with pytest.raises(CutOff):
+            list(reader.close())
+        rows = [[item.count if isinstance(item, Block) else item for item in items] for items in found]
+        assert rows == [[3], [], [], [1], [b'{"type":"LOG"}'], [1], []]
+
+
+def test_a_line_of_any_length_comes_through_a_pipe() -> None:
+    import connector_native
+
+    row = b'{"type":"RECORD","record":{"stream":"s","data":{"a":"%b"}}}\n' % (b"x" * 5_000_000)
+    reader = NativeLineReader(connector_native)
+    ours, theirs = os.pipe()
+    with open(theirs, "wb") as pipe, ThreadPoolExecutor(1) as writer:
+        writer.submit(lambda: [pipe.write(row), pipe.write(row), pipe.close()])
+        found: list[Any] = []
+        while (items := reader.read(ours, 10.0)) is not None:
+            found += items
+    os.close(ours)
+    assert [len(item.lines) for item in found] == [5_000_009] * 2
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        reader.read(ours, 0.0)
+
+
+def test_a_signal_is_heard_while_nothing_comes() -> None:
+    import connector_native
+
+    ours, theirs = os.pipe()
+    before = signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(InterruptedError("heard")))
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    try:
+        with pytest.raises(InterruptedError, match="heard"):
+            while NativeLineReader(connector_native).read(ours, 60.0) is not None:
+                pass
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        os.close(ours)
+        os.close(theirs)

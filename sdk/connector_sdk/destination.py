@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import select
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,8 +24,6 @@ from connector_sdk.streams import ConfiguredStream, Replace, StreamName
 from connector_sdk.writer import Shared, StreamWriter
 
 DEFAULT_LIMITS = Limits()
-CHUNK = 1 << 16
-"""Bytes read from the pipe at once."""
 TICK = 0.2
 """Seconds between two looks at what has waited long enough."""
 UNDER_WAY = 8 << 20
@@ -137,8 +133,8 @@ class _Run:
         """Take the whole input. An error in it ends it: what came before is still made safe."""
         reader = line_reader()
         try:
-            for chunk in _chunks(fd):
-                self._take(reader.feed(chunk))
+            while (items := reader.read(fd, TICK)) is not None:
+                self._take(items)
                 self._tick()
             self._take(reader.close())
         except (BadLine, BadState, CutOff) as error:
@@ -254,20 +250,6 @@ def _thin(writers: Sequence[StreamWriter], gathered: int) -> None:
             return
         gathered -= writer.gathered
         writer.flush()
-
-
-def _chunks(fd: int) -> Iterator[bytes]:
-    """The input as it comes; an empty chunk where nothing came for a while, so that the clock is looked at."""
-    poll = select.poll()
-    poll.register(fd, select.POLLIN)
-    while True:
-        if not poll.poll(TICK * 1000):
-            yield b""
-            continue
-        chunk = os.read(fd, CHUNK)
-        if not chunk:
-            return
-        yield chunk
 
 
 def _undone(streams: Sequence[StreamName]) -> str:

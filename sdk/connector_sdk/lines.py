@@ -6,9 +6,11 @@ nested at most `MAX_DEPTH` levels. Of a key that is repeated in an envelope the 
 
 from __future__ import annotations
 
+import os
 import re
+import select
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -21,6 +23,10 @@ from connector_sdk.streams import StreamName
 
 MAX_DEPTH = 512
 """Levels of nesting in one line, its envelope included: 500 and more for the data."""
+
+
+CHUNK = 1 << 16
+"""Bytes that the Python reader takes from the pipe at once."""
 
 
 class BadLine(ConfigError):
@@ -67,11 +73,18 @@ _NO_RECORD = "is a RECORD without a stream, without an object as its data, or wi
 
 
 class LineReader:
-    """`feed(chunk)` for each chunk of the input, `close()` at its end; both give blocks and lines, in order."""
+    """`read(fd, seconds)` until the input ends, then `close()`; both give blocks and lines, in order."""
 
     def __init__(self) -> None:
         self._rest: list[bytes] = []
         self._number = 0
+
+    def read(self, fd: int, seconds: float) -> Iterable[Block | bytes] | None:
+        """What has come within so long: nothing where nothing came. None at the end of the input."""
+        if not _readable(fd, seconds):
+            return ()
+        chunk = os.read(fd, CHUNK)
+        return self.feed(chunk) if chunk else None
 
     def feed(self, chunk: bytes) -> Iterator[Block | bytes]:
         head, newline, tail = chunk.rpartition(b"\n")
@@ -216,6 +229,12 @@ def _times(emitted_at: list[int | float]) -> array[int]:
         return array("q", (int(time) if -(1 << 63) <= time < 1 << 63 else 0 for time in emitted_at))
 
 
+def _readable(fd: int, seconds: float) -> bool:
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
+
+
 def line_reader() -> LineReader | NativeLineReader:
     """The reader for the input of this process: the native one where it is to be had."""
     module = native.module()
@@ -228,8 +247,14 @@ class NativeLineReader:
     def __init__(self, module: ModuleType) -> None:
         self._reader = module.LineReader()
 
+    def read(self, fd: int, seconds: float) -> Iterable[Block | bytes] | None:
+        answer = self._reader.read(fd, int(seconds * 1000))
+        return None if answer is None else self._items(*answer)
+
     def feed(self, chunk: bytes) -> Iterator[Block | bytes]:
-        found, problem = self._reader.feed(chunk)
+        return self._items(*self._reader.feed(chunk))
+
+    def _items(self, found: list[Any], problem: str | None) -> Iterator[Block | bytes]:
         yield from map(_item, found)
         if problem:
             raise BadLine(self._reader.number, _PROBLEMS[problem])
