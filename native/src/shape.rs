@@ -114,10 +114,9 @@ impl Shape {
         Ok(scanner.since(start))
     }
 
-    /// The shape of a line that holds a record. An error where it has none: a key that is repeated, a time that is none.
+    /// The shape of a line that holds a record. An error where it has none: its data is repeated.
     fn of(line: &[u8]) -> Step<Shape> {
-        let mut learner =
-            Learner { line, scanner: Scanner::new(line), start: 0, shape: Shape::none(), seen: Vec::new() };
+        let mut learner = Learner { line, scanner: Scanner::new(line), start: 0, shape: Shape::none() };
         learner.line()?;
         learner.scanner.end()?;
         let mut shape = learner.shape;
@@ -146,14 +145,13 @@ fn time(scanner: &mut Scanner<'_>) -> Step<i64> {
     std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).ok_or(Malformed)
 }
 
+/// Of a key that is repeated the last counts here as well.
 struct Learner<'a> {
     line: &'a [u8],
     scanner: Scanner<'a>,
     /// Where the text that is under way begins.
     start: usize,
     shape: Shape,
-    /// The keys of the envelope that have a meaning.
-    seen: Vec<&'static [u8]>,
 }
 
 impl<'a> Learner<'a> {
@@ -165,10 +163,8 @@ impl<'a> Learner<'a> {
             first = false;
             self.scanner.token();
             if key.says(b"type") {
-                self.once(b"type")?;
                 self.scanner.value()?;
             } else if key.says(b"record") {
-                self.once(b"record")?;
                 self.record()?;
             } else {
                 self.slot(Slot::Other(IN_LINE))?;
@@ -184,36 +180,24 @@ impl<'a> Learner<'a> {
             first = false;
             self.scanner.token();
             if key.says(b"data") {
-                self.once(b"data")?;
                 self.data()?;
             } else if key.says(b"emitted_at") {
-                self.once(b"emitted_at")?;
                 self.slot(Slot::Time)?;
             } else if key.says(b"stream") {
-                self.once(b"stream")?;
                 self.shape.stream = self.string()?;
             } else if key.says(b"namespace") {
-                self.once(b"namespace")?;
-                if self.scanner.here() == b'"' {
-                    self.shape.namespace = Some(self.string()?);
+                self.shape.namespace = if self.scanner.here() == b'"' {
+                    Some(self.string()?)
                 } else {
                     self.scanner.value()?;
-                }
+                    None
+                };
             } else if key.says(b"meta") {
-                self.once(b"meta")?;
                 self.slot(Slot::Meta)?;
             } else {
                 self.slot(Slot::Other(IN_RECORD))?;
             }
         }
-        Ok(())
-    }
-
-    fn once(&mut self, key: &'static [u8]) -> Step {
-        if self.seen.contains(&key) {
-            return Err(Malformed);
-        }
-        self.seen.push(key);
         Ok(())
     }
 
@@ -234,6 +218,9 @@ impl<'a> Learner<'a> {
     }
 
     fn data(&mut self) -> Step {
+        if !self.shape.close.is_empty() {
+            return Err(Malformed); // Of data that is repeated only one would be seen.
+        }
         let text = self.line[self.start..self.scanner.at()].into();
         self.shape.envelope.push((text, Slot::Data));
         let mut start = self.scanner.at();
