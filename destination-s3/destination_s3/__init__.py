@@ -25,6 +25,12 @@ def check(config: S3Config) -> None:
     check(config)
 
 
+def warm_up(config: S3Config) -> None:
+    from destination_s3.write import warm_up
+
+    warm_up(config)
+
+
 def open_stream(config: S3Config, stream: ConfiguredStream) -> AbstractContextManager[ObjectStore]:
     from destination_s3.write import open_stream
 
@@ -36,6 +42,7 @@ destination = Destination(
     check=check,
     open_stream=open_stream,
     limits=limits,
+    warm_up=warm_up,
     modes=("overwrite", "append"),
     documentation="https://docs.airbyte.com/integrations/destinations/s3",
 )

@@ -53,6 +53,9 @@ class Folder:
         self._root = root
         self._noted: set[Path] = set()
 
+    def warm_up(self) -> None:
+        """A folder needs nothing."""
+
     def upload(self, key: str, tags: Tags) -> FileUpload:
         with _told(self._root):
             self._note(tags)

@@ -41,6 +41,9 @@ class Objects(Protocol):
 
     part_size: int
 
+    def warm_up(self) -> None:
+        """Make ready what the first object needs. May be left out, and called by another thread."""
+
     def upload(self, key: str, tags: Tags) -> Upload:
         """Begin an object. Nothing is sent yet."""
 

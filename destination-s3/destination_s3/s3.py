@@ -54,6 +54,9 @@ class Bucket:
                     self._client = make(self._config)
             return self._client
 
+    def warm_up(self) -> None:
+        _ = self.client
+
     def upload(self, key: str, tags: Tags) -> S3Upload:
         return S3Upload(self, {"Key": key, "Metadata": _metadata(tags), **self._encryption})
 

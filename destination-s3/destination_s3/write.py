@@ -65,6 +65,11 @@ def check(config: S3Config) -> None:
     objects.check(names_of(config, StreamName(None, "airbyte-check"), Run()).folder.rpartition("/")[0])
 
 
+def warm_up(config: S3Config) -> None:
+    """Make the client: to import it takes as long as a source needs to begin."""
+    place_of(config).objects.warm_up()
+
+
 @contextmanager
 def open_stream(config: S3Config, stream: ConfiguredStream) -> Iterator[ObjectStore]:
     """The store of a stream. After the yield, what the stream replaces goes: never before all that is new is safe."""

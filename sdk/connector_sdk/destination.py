@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -41,7 +42,9 @@ class Destination:
     """A connector that writes.
 
     `check(config)` returns, or raises. `open_stream(config, stream)` is a context manager: prepare, yield a `write`
-    (or a `Store`), finish; see `connector_sdk.batch`. `limits` may depend on the config. `modes` are the sync modes
+    (or a `Store`), finish; see `connector_sdk.batch`. `warm_up(config)` is called in a thread of its own while the first
+    rows are awaited, to import and to prepare what they need; what it raises counts for nothing, since `open_stream`
+    meets it again. `limits` may depend on the config. `modes` are the sync modes
     that it offers; `append_dedup`, where it is asked for and not offered, is written as append, with a warning.
     """
 
@@ -51,6 +54,7 @@ class Destination:
     limits: Limits | Callable[[Any], Limits] = DEFAULT_LIMITS
     modes: Sequence[str] = ("append", "overwrite")
     documentation: str | None = None
+    warm_up: Callable[[Any], None] | None = None
     backoff: Backoff = DEFAULT_BACKOFF
 
     def main(self, arguments: Sequence[str] | None = None) -> None:
@@ -74,7 +78,16 @@ def write(destination: Destination, config: Any, catalog: Sequence[ConfiguredStr
         backoff=destination.backoff,
     )
     shared.writers += [StreamWriter(stream, shared) for stream in streams]
+    if destination.warm_up is not None:
+        threading.Thread(target=_warm_up, args=(destination.warm_up, config), name="warm-up", daemon=True).start()
     _Run(shared).write(fd)
+
+
+def _warm_up(warm_up: Callable[[Any], None], config: Any) -> None:
+    try:
+        warm_up(config)
+    except BaseException as error:
+        log.debug("While warming up: %s", error)
 
 
 def _offered(destination: Destination, stream: ConfiguredStream) -> ConfiguredStream:
