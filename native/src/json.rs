@@ -251,14 +251,13 @@ impl<'a> Scanner<'a> {
     }
 
     fn digits(&mut self) -> Step {
-        let start = self.at;
-        while self.here().is_ascii_digit() {
-            self.at += 1;
-        }
-        if self.at > start {
-            Ok(())
-        } else {
-            Err(Malformed)
+        let rest = &self.text[self.at..];
+        match rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len()) {
+            0 => Err(Malformed),
+            count => {
+                self.at += count;
+                Ok(())
+            }
         }
     }
 

@@ -142,7 +142,9 @@ fn time(scanner: &mut Scanner<'_>) -> Step<i64> {
     if !integer || text.len() > FEW_DIGITS {
         return Err(Malformed);
     }
-    std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).ok_or(Malformed)
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    let time = digits.iter().fold(0, |time, digit| 10 * time + i64::from(digit - b'0'));
+    Ok(if digits.len() < text.len() { -time } else { time })
 }
 
 /// Of a key that is repeated the last counts here as well.
