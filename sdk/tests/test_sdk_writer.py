@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import select
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +104,38 @@ def test_a_batch_is_written_when_its_first_row_has_waited_long_enough(say: Any, 
         thread.join()
         os.close(reading)
         os.close(out)
+
+
+def test_it_warms_up_while_the_first_rows_are_awaited(say: Any, tmp_path: Any) -> None:
+    """In another thread than the one that reads; that it fails counts for nothing."""
+    from connector_sdk import destination as destinations
+    from connector_sdk.catalog import parse_catalog
+    from connector_sdk.output import Output
+
+    warmed: queue.Queue[tuple[Any, threading.Thread]] = queue.Queue()
+    written: list[int] = []
+
+    def warm_up(config: Any) -> None:
+        warmed.put((config, threading.current_thread()))
+        raise ConfigError("not today")
+
+    sink = replace(destination(lambda stream, batch: written.append(batch.count), Limits()), warm_up=warm_up)
+    reading, writing = os.pipe()
+    out = os.open(tmp_path / "out", os.O_CREAT | os.O_RDWR)
+    streams = parse_catalog(json.dumps(say.catalog("a")).encode())
+    thread = threading.Thread(target=destinations.write, args=(sink, "config", streams, reading, Output(out)))
+    thread.start()
+    try:
+        config, where = warmed.get(timeout=20)
+        assert config == "config"
+        assert where is not thread
+        os.write(writing, say.lines(say.record("a", {}), say.state("a", {"x": 1})))
+    finally:
+        os.close(writing)
+        thread.join()
+        os.close(reading)
+        os.close(out)
+    assert written == [1]
 
 
 def test_metas_and_times_follow_their_rows_through_any_cut(write_here: Any, say: Any) -> None:
