@@ -272,7 +272,7 @@ def _while_it_reads(source: Process, destination: Process, judge: Judge, silence
         _pass_on(source, destination, judge)
         _hear(destination, judge)
         if destination.refused or destination.ended:
-            raise SyncFailed(f"the destination ended before the source: {destination.end().ended}")
+            raise SyncFailed(f"the destination ended before the source: {destination.finish(silence).ended}")
         heard = time.monotonic() if moved else heard
         if time.monotonic() - heard > silence:
             raise SyncFailed(f"nothing moved for {silence:.0f} s")

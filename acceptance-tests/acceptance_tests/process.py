@@ -284,7 +284,9 @@ class Process:
         return self.end()
 
     def kill(self) -> Run:
-        """SIGKILL to all of it, then read what it had written."""
+        """SIGKILL to all of it, then read what it had written. Nothing happens if it was ended before."""
+        if self._finished is not None:
+            return self._finished
         self.signal(signal.SIGKILL)
         self.pump(lambda: self.ended, 10.0)
         return self.end()

@@ -183,14 +183,18 @@ def test_a_sync_between_two_processes(tmp_path: Path) -> None:
     assert verdict.states[0]["stream"]["stream_state"] == {"cursor": 200}
 
 
-def test_a_destination_that_ends_early_fails_the_sync(tmp_path: Path) -> None:
+@pytest.mark.parametrize("script", ["exit 3", "exec <&-; sleep 0.5; exit 3"], ids=["at once", "slowly"])
+def test_a_destination_that_ends_early_fails_the_sync(tmp_path: Path, script: str) -> None:
+    """Also one that closes its input some time before it ends: its own code is told."""
     feed = Feed(with_ids=False).add(USERS, [{"id": number, "name": "x" * 1000} for number in range(5000)])
     path = tmp_path / "lines"
     path.write_bytes(feed.text)
     words = [sys.executable, "-m", "acceptance_tests.stand_in"]
     with (
         Process([*words, "source", str(path)], folder="/") as source,
-        Process(["/bin/sh", "-c", "exit 3"], folder="/", takes_input=True) as destination,
+        Process(["/bin/sh", "-c", script], folder="/", takes_input=True) as destination,
     ):
         verdict = replicate(source, destination, judge(), 20)
+        assert destination.kill().code == 3, "what has ended is not ended again"
     assert not verdict.ok
+    assert any("exit code 3" in problem for problem in verdict.failures)
