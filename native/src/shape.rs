@@ -6,6 +6,8 @@ use crate::pipe::Record;
 
 /// Digits of a time that surely fit into 64 bits.
 const FEW_DIGITS: usize = 18;
+/// Fields of a row that is learnt: to keep more would take more memory than it saves time.
+const MOST_FIELDS: usize = 4096;
 /// Levels that are open around the values of an envelope, and of its data.
 const IN_LINE: usize = 1;
 const IN_RECORD: usize = 2;
@@ -30,7 +32,7 @@ impl Shapes {
     /// This line holds a record that looks otherwise. Where each looks otherwise they are learnt ever less often.
     pub fn missed(&mut self, line: &[u8]) {
         self.misses = self.misses.saturating_add(1);
-        if self.last.is_none() || self.misses > 1 && self.misses.is_power_of_two() {
+        if self.misses.is_power_of_two() && (self.misses > 1 || self.last.is_none()) {
             self.last = Shape::of(line).ok();
         }
     }
@@ -114,7 +116,7 @@ impl Shape {
         Ok(scanner.since(start))
     }
 
-    /// The shape of a line that holds a record. An error where it has none: its data is repeated.
+    /// The shape of a line that holds a record. An error where none is kept: its data is repeated, or has too many fields.
     fn of(line: &[u8]) -> Step<Shape> {
         let mut learner = Learner { line, scanner: Scanner::new(line), start: 0, shape: Shape::none() };
         learner.line()?;
@@ -230,6 +232,9 @@ impl<'a> Learner<'a> {
         let mut first = true;
         while self.scanner.key(first)?.is_some() {
             first = false;
+            if self.shape.fields.len() == MOST_FIELDS {
+                return Err(Malformed);
+            }
             self.scanner.token();
             self.shape.fields.push(self.line[start..self.scanner.at()].into());
             self.scanner.value()?;

@@ -209,6 +209,15 @@ def test_a_meta_of_null_is_none_in_each_row() -> None:
     assert [list(block.metas) for block in native[0] if isinstance(block, Block)] == [[0, 1]]
 
 
+@pytest.mark.parametrize("fields", [4095, 4096, 4097])
+def test_rows_of_very_many_fields(fields: int) -> None:
+    data = b",".join(b'"f%d":%d' % (at, at) for at in range(fields))
+    row = b'{"type":"RECORD","record":{"stream":"s","data":{%b}}}\n'
+    python, native = read_both([row % data * 3 + row % b'"f0":x'])
+    assert native == python
+    assert native[1]
+
+
 def test_levels_are_counted_within_rows_alike() -> None:
     row = b'{"type":"RECORD","record":{"stream":"s","x":%b,"data":{"a":%b}},"y":%b}\n'
     for place, most in ((0, 510), (1, 509), (2, 511)):
