@@ -49,13 +49,15 @@ class Runner:
         self._folder = folder
         self.place = place
 
-    def arguments(self, streams: Iterable[str], mode: str = "append", **options: Any) -> list[str]:
+    def arguments(
+        self, streams: Iterable[str], mode: str = "append", sync_mode: str = "full_refresh", **options: Any
+    ) -> list[str]:
         config, catalog = self._folder / "config.json", self._folder / "catalog.json"
         config.write_text(json.dumps({**self.place.options, **self.place.defaults, **options}))
         configured = [
             {
-                "stream": {"name": name, "json_schema": SCHEMA, "supported_sync_modes": ["full_refresh"]},
-                "sync_mode": "full_refresh",
+                "stream": {"name": name, "json_schema": SCHEMA, "supported_sync_modes": [sync_mode]},
+                "sync_mode": sync_mode,
                 "destination_sync_mode": mode,
             }
             for name in streams
@@ -119,8 +121,8 @@ def test_a_cut_input_removes_nothing(runner: Runner) -> None:
 
 
 def imported(runner: Runner, data: bytes, **options: Any) -> set[str]:
-    """The top-level modules that a run imports."""
-    _, *rest = runner.arguments(["a"], **options)
+    """The top-level modules that an incremental run imports."""
+    _, *rest = runner.arguments(["a"], sync_mode="incremental", **options)
     process = runner.start([sys.executable, "-X", "importtime", *rest])
     _, told = process.communicate(data)
     assert process.returncode == 0

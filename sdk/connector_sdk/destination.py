@@ -43,8 +43,8 @@ class Destination:
 
     `check(config)` returns, or raises. `open_stream(config, stream)` is a context manager: prepare, yield a `write`
     (or a `Store`), finish; see `connector_sdk.batch`. `warm_up(config)` is called in a thread of its own while the
-    first rows are awaited, to import and to prepare what they need; what it raises counts for nothing, since
-    `open_stream` meets it again. `limits` may depend on the config. `modes` are the sync modes that it offers;
+    first rows of a full refresh are awaited, to import and to prepare what they need; what it raises counts for
+    nothing, since `open_stream` meets it again. `limits` may depend on the config. `modes` are the sync modes that it offers;
     `append_dedup`, where it is asked for and not offered, is written as append, with a warning.
     """
 
@@ -78,12 +78,13 @@ def write(destination: Destination, config: Any, catalog: Sequence[ConfiguredStr
         backoff=destination.backoff,
     )
     shared.writers += [StreamWriter(stream, shared) for stream in streams]
-    if destination.warm_up is not None:
+    if destination.warm_up is not None and not all(stream.incremental for stream in streams):
         threading.Thread(target=_warm_up, args=(destination.warm_up, config), name="warm-up", daemon=True).start()
     _Run(shared).write(fd)
 
 
 def _warm_up(warm_up: Callable[[Any], None], config: Any) -> None:
+    """Not for incremental streams: most of their runs find nothing new, and shall cost next to nothing."""
     try:
         warm_up(config)
     except BaseException as error:
