@@ -44,8 +44,8 @@ class Destination:
     `check(config)` returns, or raises. `open_stream(config, stream)` is a context manager: prepare, yield a `write`
     (or a `Store`), finish; see `connector_sdk.batch`. `warm_up(config)` is called in a thread of its own while the
     first rows of a full refresh are awaited, to import and to prepare what they need; what it raises counts for
-    nothing, since `open_stream` meets it again. `limits` may depend on the config. `modes` are the sync modes that it offers;
-    `append_dedup`, where it is asked for and not offered, is written as append, with a warning.
+    nothing, since `open_stream` meets it again. `limits` may depend on the config. `modes` are the sync modes
+    that it offers; `append_dedup`, where it is asked for and not offered, is written as append, with a warning.
     """
 
     config: type[Config]
