@@ -1,6 +1,7 @@
 //! What runs once per row, in Rust. Each part has a twin in Python that says what is meant, runs where this module is
 //! not to be had, and judges it in tests.
 
+mod alike;
 mod bytes;
 mod copy;
 mod fd;
@@ -13,6 +14,8 @@ mod wrap;
 
 #[pyo3::pymodule]
 mod connector_native {
+    #[pymodule_export]
+    use crate::alike::alike;
     #[pymodule_export]
     use crate::copy::CopyDecoder;
     #[pymodule_export]
