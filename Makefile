@@ -7,6 +7,8 @@ TESTED ?= sdk native parts source-postgres destination-s3 acceptance-tests runne
 # A test that waits for real servers may fail on a machine that is busy: what failed runs once more, alone.
 AGAIN = { echo "What failed is run once more, alone."; $(BIN)/pytest --last-failed --last-failed-no-failures none $(TESTED); }
 WORKERS ?= 2
+# In this order: xdist would leave the files with few tests to the end, and the longest of all are among them.
+SPREAD := --dist loadfile --no-loadscope-reorder
 FUZZ_SECONDS ?= 60
 
 BIN := .venv/bin
@@ -57,10 +59,10 @@ demo: install ## airpipe run, from a real PostgreSQL to files: all rows, then on
 	@$(BIN)/python examples/demo.py
 
 test: install lint types parts ## everything: set-up, lint, types, all tests of TESTED (minutes)
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(TESTED) || $(AGAIN)
+	$(BIN)/pytest -n $(WORKERS) $(SPREAD) $(TESTED) || $(AGAIN)
 
 test-fast: install parts ## those of them that are not marked slow
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m 'not slow' $(TESTED)
+	$(BIN)/pytest -n $(WORKERS) $(SPREAD) -m 'not slow' $(TESTED)
 
 lint: install ## check style and formatting
 	$(BIN)/ruff check
