@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -46,16 +47,26 @@ def run(connector: Connector, arguments: Sequence[str] | None = None) -> NoRetur
 
 
 def _listen(output: Output) -> None:
-    """End in good order on SIGTERM and SIGINT, and in any case within `AT_MOST` seconds."""
+    """End in good order on SIGTERM and SIGINT, and in any case within `AT_MOST` seconds.
+
+    The thread that sees to the latter is there before: a handler that starts one waits for ever where it interrupts the
+    start of another. It is told through a pipe, which takes no lock.
+    """
+    heard, told = os.pipe()
+    threading.Thread(target=_end_late, args=(heard,), name="last-resort", daemon=True).start()
 
     def stop(number: int, _frame: object) -> None:
-        end = threading.Timer(AT_MOST, os._exit, [128 + number])
-        end.daemon = True
-        end.start()
+        os.write(told, bytes([number]))
         output.interrupt(number, PATIENCE)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
+
+
+def _end_late(heard: int) -> None:
+    number = os.read(heard, 1)[0]
+    time.sleep(AT_MOST)
+    os._exit(128 + number)
 
 
 def _claim_stdout() -> int:

@@ -7,6 +7,7 @@ import os
 import select
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -477,3 +478,24 @@ def test_a_second_signal_gives_no_new_time() -> None:
             output.interrupt(15, 3600.0)
         with pytest.raises(ReaderGone):
             output.data(b"x" * 10_000_000)
+
+
+STARTING_A_THREAD = """
+import os, signal, threading
+from connector_sdk import cli
+from connector_sdk.output import Interrupted, Output
+
+cli._listen(Output(1))
+try:
+    with threading._active_limbo_lock:  # As `Thread.start` does.
+        os.kill(os.getpid(), signal.SIGTERM)
+        for _ in range(1000):
+            pass
+except Interrupted as interrupted:
+    os._exit(interrupted.signal)
+"""
+
+
+def test_a_signal_while_a_thread_is_started() -> None:
+    done = subprocess.run([sys.executable, "-c", STARTING_A_THREAD], timeout=60, check=False)
+    assert done.returncode == signal.SIGTERM
