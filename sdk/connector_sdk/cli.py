@@ -49,14 +49,15 @@ def run(connector: Connector, arguments: Sequence[str] | None = None) -> NoRetur
 def _listen(output: Output) -> None:
     """End in good order on SIGTERM and SIGINT, and in any case within `AT_MOST` seconds.
 
-    The thread that sees to the latter is there before: a handler that starts one waits for ever where it interrupts the
-    start of another. It is told through a pipe, which takes no lock.
+    The latter is seen to by a thread that the system's own handler tells. Python's handler may never run: not where the
+    main thread is within foreign code, nor where a signal comes just before it begins to sleep.
     """
     heard, told = os.pipe()
+    os.set_blocking(told, False)
+    signal.set_wakeup_fd(told, warn_on_full_buffer=False)
     threading.Thread(target=_end_late, args=(heard,), name="last-resort", daemon=True).start()
 
     def stop(number: int, _frame: object) -> None:
-        os.write(told, bytes([number]))
         output.interrupt(number, PATIENCE)
 
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -64,7 +65,8 @@ def _listen(output: Output) -> None:
 
 
 def _end_late(heard: int) -> None:
-    number = os.read(heard, 1)[0]
+    while (number := os.read(heard, 1)[0]) not in (signal.SIGTERM, signal.SIGINT):
+        continue
     time.sleep(AT_MOST)
     os._exit(128 + number)
 
