@@ -65,6 +65,7 @@ def _listen(output: Output) -> None:
 
 
 def _end_late(heard: int) -> None:
+    """End the process `AT_MOST` seconds after the first signal: where all goes well it has ended itself by then."""
     while (number := os.read(heard, 1)[0]) not in (signal.SIGTERM, signal.SIGINT):
         continue
     time.sleep(AT_MOST)
