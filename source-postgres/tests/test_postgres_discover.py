@@ -182,7 +182,7 @@ def test_hostile_names(database: Database, reader: Any) -> None:
             assert first.rows == [{name: number, "v": number}]
             again = reader.read(name, cursor=cursor, state=first.states[-1])
             deadline = time.monotonic() + 60
-            while again.rows:  # By transaction a row is repeated while an older transaction runs anywhere: autovacuum's.
+            while again.rows:  # Repeated while an older transaction runs anywhere, such as autovacuum.
                 assert cursor is None
                 assert again.rows == first.rows
                 assert time.monotonic() < deadline, "it is repeated for ever"
