@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyString, PyTuple, PyType};
 
+use crate::bytes::Growing;
 use crate::libpq::{Libpq, Taken};
 use crate::values::{quote, Broken, Layout};
 
@@ -52,27 +53,49 @@ struct Lines {
     envelope: Envelope,
     /// The hidden values of the last complete row, as UTF-8.
     hidden: Vec<Option<Vec<u8>>>,
-    bytes: Vec<u8>,
+    /// The line that is being made.
+    line: Vec<u8>,
+    /// None where nothing waits.
+    bytes: Option<Growing>,
     count: usize,
+    /// Bytes of lines that make a block.
+    block: usize,
 }
 
 impl Lines {
-    /// Append the line of one row; what a row that fails has left is taken away again.
-    fn add(&mut self, row: &Row<'_>) -> Result<(), Stop> {
-        if self.count == 0 {
-            self.envelope = Python::attach(|py| envelope(self.make_envelope.bind(py))).map_err(Stop::Python)?;
-        }
-        let start = self.bytes.len();
-        let added = self.append(row);
-        if added.is_err() {
-            self.bytes.truncate(start);
-        }
-        added
+    fn is_full(&self) -> bool {
+        self.size() >= self.block
     }
 
-    fn append(&mut self, row: &Row<'_>) -> Result<(), Stop> {
+    fn size(&self) -> usize {
+        self.bytes.as_ref().map_or(0, Growing::len)
+    }
+
+    /// Append the line of one row. Of a row that fails nothing is left.
+    fn add(&mut self, row: &Row<'_>) -> Result<(), Stop> {
+        if self.bytes.is_none() {
+            self.begin().map_err(Stop::Python)?;
+        }
+        self.line.clear();
+        self.make(row)?;
+        if let Some(bytes) = &mut self.bytes {
+            bytes.add(&self.line).map_err(Stop::Python)?;
+        }
+        self.count += 1;
+        Ok(())
+    }
+
+    fn begin(&mut self) -> PyResult<()> {
+        Python::attach(|py| {
+            self.envelope = envelope(self.make_envelope.bind(py))?;
+            self.bytes = Some(Growing::new(py, self.block + self.block / 8)?);
+            Ok(())
+        })
+    }
+
+    fn make(&mut self, row: &Row<'_>) -> Result<(), Stop> {
         let (values, hidden) = row.fields.split_at(self.columns.len());
-        let out = &mut self.bytes;
+        let out = &mut self.line;
         out.extend_from_slice(&self.envelope.head);
         let mut lost: Vec<&[u8]> = Vec::new();
         for (column, value) in self.columns.iter().zip(values) {
@@ -93,9 +116,7 @@ impl Lines {
             out.extend_from_slice(&lost.join(&b','));
             out.extend_from_slice(&self.envelope.meta_tail);
         }
-        self.keep_hidden(row, hidden)?;
-        self.count += 1;
-        Ok(())
+        self.keep_hidden(row, hidden)
     }
 
     fn keep_hidden(&mut self, row: &Row<'_>, fields: &[Field]) -> Result<(), Stop> {
@@ -280,7 +301,6 @@ fn int4(data: &[u8], at: usize) -> Option<i32> {
 pub struct CopyDecoder {
     frame: Frame,
     lines: Lines,
-    block: usize,
     error: Py<PyType>,
 }
 
@@ -308,10 +328,12 @@ impl CopyDecoder {
             make_envelope: envelope,
             envelope: Envelope::default(),
             hidden: vec![None; hidden],
-            bytes: Vec::new(),
+            line: Vec::new(),
+            bytes: None,
             count: 0,
+            block,
         };
-        Ok(CopyDecoder { frame, lines, block, error })
+        Ok(CopyDecoder { frame, lines, error })
     }
 
     /// The hidden values of the last complete row.
@@ -337,7 +359,7 @@ impl CopyDecoder {
         let fed =
             if message.len() < LARGE { frame.feed(message, lines) } else { py.detach(|| frame.feed(message, lines)) };
         match fed {
-            Ok(()) => Ok(self.lines.bytes.len() >= self.block),
+            Ok(()) => Ok(self.lines.is_full()),
             Err(stop) => Err(self.stopped(py, stop)),
         }
     }
@@ -353,10 +375,10 @@ impl CopyDecoder {
     ) -> PyResult<Option<bool>> {
         let pointer: usize = connection.getattr("pgconn_ptr")?.extract()?;
         let (libpq, time) = (libpq.get(), Duration::from_millis(milliseconds));
-        let (frame, lines, block) = (&mut self.frame, &mut self.lines, self.block);
+        let (frame, lines) = (&mut self.frame, &mut self.lines);
         let taken = py.detach(|| {
             let visit = |message: &[u8]| match frame.feed(message, lines) {
-                Ok(()) if lines.bytes.len() < block => None,
+                Ok(()) if !lines.is_full() => None,
                 fed => Some(fed),
             };
             pull(libpq, pointer, time, visit)
@@ -371,9 +393,8 @@ impl CopyDecoder {
 
     /// The lines complete and not yet taken, and how many they are.
     fn take<'py>(&mut self, py: Python<'py>) -> (Bound<'py, PyBytes>, usize) {
-        let lines = PyBytes::new(py, &self.lines.bytes);
-        self.lines.bytes.clear();
-        self.lines.bytes.shrink_to(KEEP);
+        self.lines.line.shrink_to(KEEP);
+        let lines = self.lines.bytes.take().map_or_else(|| PyBytes::new(py, b""), |bytes| bytes.finish(py));
         (lines, std::mem::take(&mut self.lines.count))
     }
 

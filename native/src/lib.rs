@@ -23,9 +23,9 @@ mod connector_native {
     #[pymodule_export]
     use crate::pipe::LineReader;
     #[pymodule_export]
-    use crate::wrap::{one_line, wrapped};
+    use crate::wrap::{one_line, Wrapped};
 
     /// Counts the changes of this interface: the Python side asks for the one that it was written for.
     #[pymodule_export]
-    const INTERFACE: u32 = 3;
+    const INTERFACE: u32 = 4;
 }

@@ -2,19 +2,22 @@
 //! The twin of `LineReader` in `connector_sdk.lines`, which says what is meant.
 
 use std::io::{self, ErrorKind};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use memchr::{memchr_iter, memrchr};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
-use crate::bytes::bytes;
+use crate::bytes::Growing;
 use crate::fd::{read, readable};
 use crate::json::{too_deep, Malformed, Scanner, Step, Text};
 use crate::shape::Shapes;
 
-/// Bytes that are read at once: enough that what is done once a block costs nothing, and still in the cache.
+/// Bytes that are read at once: what is read is still in the cache when it is looked at and copied.
 const AT_ONCE: usize = 1 << 17;
+/// Bytes of rows that are handed over at once. What Python does with a block finds nothing of its own in the cache any
+/// more, so it costs as much as a hundred rows.
+const GATHERED: usize = 1 << 20;
 /// What a long line took beyond this is given back.
 const KEEP: usize = 1 << 20;
 /// Digits of an integer beyond which it is refused, as Python does.
@@ -49,13 +52,60 @@ pub struct Record<'a> {
     pub meta: Option<&'a [u8]>,
 }
 
+/// How much a block may hold: so many rows, and bytes of their lines. One row may be larger.
+#[derive(Clone, Copy)]
+struct Limits {
+    rows: usize,
+    size: usize,
+}
+
+impl Limits {
+    /// Whether a row of this size goes into a block of so many rows that has this size.
+    fn allow(&self, rows: usize, size: usize, more: usize) -> bool {
+        rows < self.rows && size.saturating_add(more) <= self.size
+    }
+}
+
 /// Consecutive records of one stream.
 struct Rows<'a> {
     stream: Text<'a>,
     namespace: Option<Text<'a>>,
     rows: Vec<&'a [u8]>,
+    /// Bytes of their lines.
+    size: usize,
     emitted_at: Vec<u8>,
     metas: Vec<(usize, &'a [u8])>,
+}
+
+impl<'a> Rows<'a> {
+    fn new(stream: Text<'a>, namespace: Option<Text<'a>>) -> Self {
+        let (rows, emitted_at) = (Vec::with_capacity(64), Vec::with_capacity(512));
+        Rows { stream, namespace, rows, size: 0, emitted_at, metas: Vec::new() }
+    }
+
+    fn takes(&self, record: &Record<'a>, limits: Limits) -> bool {
+        self.stream == record.stream
+            && self.namespace == record.namespace
+            && limits.allow(self.rows.len(), self.size, record.data.len() + 1)
+    }
+
+    fn add(&mut self, record: Record<'a>) {
+        if let Some(meta) = record.meta {
+            self.metas.push((self.rows.len(), meta));
+        }
+        self.rows.push(record.data);
+        self.size += record.data.len() + 1;
+        self.emitted_at.extend_from_slice(&record.emitted_at.to_ne_bytes());
+    }
+
+    /// The rows, each ended by a line break: the one time that they are copied.
+    fn copy_to(&self, lines: &mut Growing) -> PyResult<()> {
+        for row in &self.rows {
+            lines.add(row)?;
+            lines.add(b"\n")?;
+        }
+        Ok(())
+    }
 }
 
 enum Item<'a> {
@@ -71,32 +121,27 @@ struct Found<'a> {
 }
 
 impl<'a> Found<'a> {
-    fn add(&mut self, record: Record<'a>) {
-        let rows = match self.items.last_mut() {
-            Some(Item::Rows(rows)) if rows.stream == record.stream && rows.namespace == record.namespace => rows,
+    fn add(&mut self, record: Record<'a>, limits: Limits) {
+        match self.items.last_mut() {
+            Some(Item::Rows(rows)) if rows.takes(&record, limits) => rows.add(record),
             _ => {
-                self.items.push(Item::Rows(Rows {
-                    stream: record.stream,
-                    namespace: record.namespace,
-                    rows: Vec::with_capacity(64),
-                    emitted_at: Vec::with_capacity(512),
-                    metas: Vec::new(),
-                }));
-                match self.items.last_mut() {
-                    Some(Item::Rows(rows)) => rows,
-                    _ => return,
-                }
+                let mut rows = Rows::new(record.stream, record.namespace);
+                rows.add(record);
+                self.items.push(Item::Rows(rows));
             }
-        };
-        if let Some(meta) = record.meta {
-            rows.metas.push((rows.rows.len(), meta));
         }
-        rows.rows.push(record.data);
-        rows.emitted_at.extend_from_slice(&record.emitted_at.to_ne_bytes());
+    }
+
+    /// The rows, where nothing but rows of one block was found.
+    fn only_rows(&self) -> Option<&Rows<'a>> {
+        match self.items.as_slice() {
+            [Item::Rows(rows)] if self.problem.is_none() => Some(rows),
+            _ => None,
+        }
     }
 
     /// Take a text of whole lines, counting them in `number`.
-    fn scan(&mut self, text: &'a [u8], shapes: &mut Shapes, number: &mut u64) {
+    fn scan(&mut self, text: &'a [u8], limits: Limits, shapes: &mut Shapes, number: &mut u64) {
         let utf8 = simdutf8::basic::from_utf8(text).is_ok();
         let mut start = 0;
         for end in memchr_iter(b'\n', text).chain([text.len()]) {
@@ -107,13 +152,13 @@ impl<'a> Found<'a> {
                 continue;
             }
             if let Some(record) = if utf8 { shapes.read(line) } else { None } {
-                self.add(record);
+                self.add(record, limits);
                 continue;
             }
             match message(line, utf8) {
                 Ok(Some(record)) => {
                     shapes.missed(line);
-                    self.add(record);
+                    self.add(record, limits);
                 }
                 Ok(None) => self.items.push(Item::Line(line)),
                 Err(problem) => {
@@ -262,61 +307,156 @@ impl<'a> Envelope<'a> {
     }
 }
 
+/// Rows that came and are not handed over yet: more of the same block may follow.
+struct Gathering {
+    stream: Vec<u8>,
+    namespace: Option<Vec<u8>>,
+    lines: Growing,
+    emitted_at: Vec<u8>,
+    metas: Vec<(usize, Vec<u8>)>,
+}
+
+impl Gathering {
+    /// Nothing yet, of the stream of these rows.
+    fn new(rows: &Rows<'_>, limits: Limits) -> PyResult<Self> {
+        Ok(Gathering {
+            stream: rows.stream.decoded().into_owned(),
+            namespace: rows.namespace.as_ref().map(|namespace| namespace.decoded().into_owned()),
+            lines: Python::attach(|py| Growing::new(py, limits.size))?,
+            emitted_at: Vec::with_capacity(1 << 13),
+            metas: Vec::new(),
+        })
+    }
+
+    fn is_of(&self, rows: &Rows<'_>) -> bool {
+        let namespace = match (&rows.namespace, &self.namespace) {
+            (Some(theirs), Some(ours)) => theirs.says(ours),
+            (None, None) => true,
+            _ => false,
+        };
+        namespace && rows.stream.says(&self.stream)
+    }
+
+    /// Take the rows from `first` on that there is room for; returns the number of the next.
+    fn add(&mut self, rows: &Rows<'_>, first: usize, limits: Limits) -> PyResult<usize> {
+        let before = self.emitted_at.len() / 8;
+        let mut row = first;
+        while let Some(data) = rows.rows.get(row) {
+            let count = before + row - first;
+            if count > 0 && !limits.allow(count, self.lines.len(), data.len() + 1) {
+                break;
+            }
+            self.lines.add(data)?;
+            self.lines.add(b"\n")?;
+            row += 1;
+        }
+        self.emitted_at.extend_from_slice(&rows.emitted_at[8 * first..8 * row]);
+        let metas = rows.metas.iter().filter(|(at, _)| (first..row).contains(at));
+        self.metas.extend(metas.map(|(at, meta)| (before + at - first, meta.to_vec())));
+        Ok(row)
+    }
+
+    fn block(self, py: Python<'_>) -> PyResult<Bound<'_, PyTuple>> {
+        let metas = self.metas.iter().map(|(row, meta)| (*row, meta.as_slice()));
+        block(py, self.namespace.as_deref(), &self.stream, self.lines.finish(py), &self.emitted_at, metas)
+    }
+}
+
+/// `LineReader(rows, size)`: so many rows, and bytes of their lines, a block may have; one row may be larger.
+///
 /// `read(fd, milliseconds)` (or `feed(chunk)`) until the input ends, then `close()`. They return what was found, in
 /// order, and the name of the problem of line `number` if it was refused, else None. What was found: the bytes of a
 /// line, or `(namespace, stream, lines, emitted_at, metas)` of consecutive rows, `emitted_at` being native 64-bit
 /// integers.
 #[pyclass]
-#[derive(Default)]
 pub struct LineReader {
+    limits: Limits,
     /// The first `filled` bytes are what has come of lines that are not looked at yet.
     input: Vec<u8>,
     filled: usize,
     /// So many of them hold no line break.
     searched: usize,
     shapes: Shapes,
+    gathering: Option<Gathering>,
     /// The lines that were looked at.
     #[pyo3(get)]
     number: u64,
 }
 
-type Answer<'py> = (Bound<'py, PyList>, Option<&'static str>);
+type Answer = (Py<PyList>, Option<&'static str>);
+
+/// What came of waiting for input.
+enum Came {
+    Bytes,
+    /// Nothing within the time, or a signal.
+    Nothing,
+    End,
+}
 
 #[pymethods]
 impl LineReader {
     #[new]
-    fn new() -> Self {
-        Self::default()
-    }
-
-    /// What has come, within so long: nothing where nothing came, or a signal did. None at the end of the input.
-    fn read<'py>(&mut self, py: Python<'py>, fd: i32, milliseconds: u64) -> PyResult<Option<Answer<'py>>> {
-        if py.detach(|| self.fill(fd, Duration::from_millis(milliseconds)))? {
-            return Ok(None);
+    #[pyo3(signature = (rows = usize::MAX, size = usize::MAX))]
+    fn new(rows: usize, size: usize) -> Self {
+        LineReader {
+            limits: Limits { rows, size: size.min(GATHERED) },
+            input: Vec::new(),
+            filled: 0,
+            searched: 0,
+            shapes: Shapes::default(),
+            gathering: None,
+            number: 0,
         }
-        self.take(py).map(Some)
     }
 
-    fn feed<'py>(&mut self, py: Python<'py>, chunk: &[u8]) -> PyResult<Answer<'py>> {
+    /// What comes within so long: rows are gathered until they fill a block, and anything else ends the wait. None at
+    /// the end of the input.
+    fn read(&mut self, py: Python<'_>, fd: i32, milliseconds: u64) -> PyResult<Option<Answer>> {
+        let deadline = Instant::now() + Duration::from_millis(milliseconds);
+        py.detach(|| self.gather(fd, deadline))
+    }
+
+    fn feed(&mut self, py: Python<'_>, chunk: &[u8]) -> PyResult<Answer> {
         let filled = self.filled + chunk.len();
         self.input.resize(filled.max(self.input.len()), 0);
         self.input[self.filled..filled].copy_from_slice(chunk);
         self.filled = filled;
-        self.take(py)
+        let answer = py.detach(|| self.take(false))?;
+        answer.map_or_else(|| Ok((PyList::empty(py).unbind(), None)), Ok)
     }
 
     /// What stands after the last line break. A problem says that the input was cut off.
-    fn close<'py>(&mut self, py: Python<'py>) -> PyResult<Answer<'py>> {
+    fn close(&mut self, py: Python<'_>) -> PyResult<Answer> {
         let rest = std::mem::take(&mut self.input);
         let mut found = Found::default();
-        found.scan(&rest[..std::mem::take(&mut self.filled)], &mut self.shapes, &mut self.number);
-        answer(py, &found)
+        let rest = &rest[..std::mem::take(&mut self.filled)];
+        found.scan(rest, self.limits, &mut self.shapes, &mut self.number);
+        answer(py, None, &found)
     }
 }
 
 impl LineReader {
-    /// Take what is there, once something is; true where the input has ended.
-    fn fill(&mut self, fd: i32, wait: Duration) -> io::Result<bool> {
+    fn gather(&mut self, fd: i32, deadline: Instant) -> PyResult<Option<Answer>> {
+        loop {
+            let came = self.fill(fd, deadline.saturating_duration_since(Instant::now()))?;
+            if let Came::Bytes = came {
+                if let Some(answer) = self.take(true)? {
+                    return Ok(Some(answer));
+                }
+                if Instant::now() < deadline {
+                    continue;
+                }
+            }
+            let gathered = self.gathering.take();
+            return match came {
+                Came::End if gathered.is_none() => Ok(None),
+                _ => Python::attach(|py| answer(py, gathered, &Found::default())).map(Some),
+            };
+        }
+    }
+
+    /// Take what is there, once something is.
+    fn fill(&mut self, fd: i32, wait: Duration) -> io::Result<Came> {
         let size = if self.filled < self.input.len() { self.input.len() } else { AT_ONCE.max(2 * self.filled) };
         self.input.resize(size, 0);
         let before = self.filled;
@@ -326,25 +466,32 @@ impl LineReader {
                 break;
             }
             match read(fd, &mut self.input[self.filled..]) {
-                Ok(0) => return Ok(self.filled == before),
+                Ok(0) if self.filled == before => return Ok(Came::End),
+                Ok(0) => break,
                 Ok(count) => self.filled += count,
                 Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => break,
                 Err(error) => return Err(error),
             }
         }
-        Ok(false)
+        Ok(if self.filled == before { Came::Nothing } else { Came::Bytes })
     }
 
-    /// What was found in the lines that are whole.
-    fn take<'py>(&mut self, py: Python<'py>) -> PyResult<Answer<'py>> {
+    /// What is to be handed over, now that the lines that are whole were looked at. Rows may wait for more if `gather`.
+    fn take(&mut self, gather: bool) -> PyResult<Option<Answer>> {
         let Some(last) = memrchr(b'\n', &self.input[self.searched..self.filled]) else {
             self.searched = self.filled;
-            return Ok((PyList::empty(py), None));
+            return Ok(None);
         };
         let last = self.searched + last;
         let mut found = Found::default();
-        py.detach(|| found.scan(&self.input[..last], &mut self.shapes, &mut self.number));
-        let answer = answer(py, &found);
+        found.scan(&self.input[..last], self.limits, &mut self.shapes, &mut self.number);
+        let answer = match found.only_rows().filter(|_| gather) {
+            Some(rows) => gathered(&mut self.gathering, rows, self.limits)?,
+            None => {
+                let before = self.gathering.take();
+                Some(Python::attach(|py| answer(py, before, &found))?)
+            }
+        };
         drop(found);
         self.input.copy_within(last + 1..self.filled, 0);
         self.filled -= last + 1;
@@ -353,43 +500,63 @@ impl LineReader {
             self.input.truncate(self.filled.max(AT_ONCE));
             self.input.shrink_to_fit();
         }
-        answer
+        Ok(answer)
     }
 }
 
-fn answer<'py>(py: Python<'py>, found: &Found<'_>) -> PyResult<Answer<'py>> {
+/// Add the rows to those that wait. Where they do not go into one block, what waited is handed over.
+fn gathered(gathering: &mut Option<Gathering>, rows: &Rows<'_>, limits: Limits) -> PyResult<Option<Answer>> {
+    let first = match gathering {
+        Some(waiting) if waiting.is_of(rows) => waiting.add(rows, 0, limits)?,
+        _ => 0,
+    };
+    if first == rows.rows.len() {
+        return Ok(None);
+    }
+    let mut next = Gathering::new(rows, limits)?;
+    next.add(rows, first, limits)?;
+    let full = gathering.replace(next);
+    full.map(|full| Python::attach(|py| answer(py, Some(full), &Found::default()))).transpose()
+}
+
+fn answer(py: Python<'_>, before: Option<Gathering>, found: &Found<'_>) -> PyResult<Answer> {
     let list = PyList::empty(py);
+    if let Some(before) = before {
+        list.append(before.block(py)?)?;
+    }
     for item in &found.items {
         match item {
             Item::Line(line) => list.append(PyBytes::new(py, line))?,
-            Item::Rows(rows) => list.append(block(py, rows)?)?,
+            Item::Rows(rows) => {
+                let mut lines = Growing::new(py, rows.size)?;
+                rows.copy_to(&mut lines)?;
+                let namespace = rows.namespace.as_ref().map(Text::decoded);
+                let metas = rows.metas.iter().copied();
+                let stream = rows.stream.decoded();
+                list.append(block(py, namespace.as_deref(), &stream, lines.finish(py), &rows.emitted_at, metas)?)?;
+            }
         }
     }
-    Ok((list, found.problem.map(Problem::name)))
+    Ok((list.unbind(), found.problem.map(Problem::name)))
 }
 
-fn block<'py>(py: Python<'py>, found: &Rows<'_>) -> PyResult<Bound<'py, PyTuple>> {
-    let metas = PyDict::new(py);
-    for (row, meta) in &found.metas {
-        metas.set_item(row, PyBytes::new(py, meta))?;
+fn block<'py, 'a>(
+    py: Python<'py>,
+    namespace: Option<&[u8]>,
+    stream: &[u8],
+    lines: Bound<'py, PyBytes>,
+    emitted_at: &[u8],
+    metas: impl Iterator<Item = (usize, &'a [u8])>,
+) -> PyResult<Bound<'py, PyTuple>> {
+    let changed = PyDict::new(py);
+    for (row, meta) in metas {
+        changed.set_item(row, PyBytes::new(py, meta))?;
     }
-    let namespace = found.namespace.as_ref().map(|namespace| string(py, namespace));
-    let times = PyBytes::new(py, &found.emitted_at);
-    (namespace, string(py, &found.stream), lines(py, &found.rows)?, times, metas).into_pyobject(py)
+    let namespace = namespace.map(|namespace| string(py, namespace));
+    (namespace, string(py, stream), lines, PyBytes::new(py, emitted_at), changed).into_pyobject(py)
 }
 
-fn string<'py>(py: Python<'py>, text: &Text<'_>) -> Bound<'py, PyString> {
+fn string<'py>(py: Python<'py>, text: &[u8]) -> Bound<'py, PyString> {
     // Never lossy: the line was found to be UTF-8.
-    PyString::new(py, &String::from_utf8_lossy(&text.decoded()))
-}
-
-/// The rows, each ended by a line break: the one time that they are copied.
-fn lines<'py>(py: Python<'py>, rows: &[&[u8]]) -> PyResult<Bound<'py, PyBytes>> {
-    let size = rows.iter().map(|row| row.len() + 1).sum();
-    bytes(py, size, |lines| {
-        for row in rows {
-            lines.add(row);
-            lines.add(b"\n");
-        }
-    })
+    PyString::new(py, &String::from_utf8_lossy(text))
 }

@@ -287,7 +287,7 @@ def test_nothing_is_decoded_after_an_error() -> None:
 
 def test_blocks_and_rows_of_any_size() -> None:
     columns = columns_of([Layout("text")])
-    rows = [row([b"x" * size]) for size in (0, 70_000, 10, 300_000, 1_000, 5_000_000, 1)] + [row([b"y" * 900])] * 500
+    rows = [row([b"x" * size]) for size in (0, 70_000, 10, 300_000, 1_000, 5_000_000, 1)] + [row([b"y" * 900])] * 900
     for size in (1 << 12, 1 << 16, 1 << 20):
         stream = HEADER + b"".join(rows) + END
         python, native = decode_both(columns, [stream[at : at + size] for at in range(0, len(stream), size)])

@@ -13,9 +13,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from connector_sdk import Block
-from connector_sdk.lines import CutOff, LineReader, NativeLineReader
+from connector_sdk.lines import BLOCK, BadLine, CutOff, LineReader, NativeLineReader
 
-from .twins import NATIVE, WHY_NOT, pieces, read_both
+from .twins import NATIVE, WHY_NOT, Outcome, flat, pieces, read_both
 
 pytestmark = pytest.mark.skipif(not NATIVE, reason=WHY_NOT)
 
@@ -122,6 +122,47 @@ def test_any_lines(lines: list[bytes], end: bytes, ended: bool, cuts: list[int])
     text = end.join(lines) + (end if ended else b"")
     python, native = read_both(pieces(text, cuts))
     assert native == python
+
+
+@given(st.lists(LINES, max_size=12), st.lists(st.integers(0, 2000)), st.integers(1, 4), st.integers(0, 200))
+@settings(deadline=None)
+def test_blocks_within_limits(lines: list[bytes], cuts: list[int], rows: int, size: int) -> None:
+    text = b"\n".join(lines) + b"\n"
+    python, native = read_both(pieces(text, cuts), rows, size)
+    assert native == python
+    blocks = [item for item in native[0] if isinstance(item, Block)]
+    assert all(block.count <= rows and (block.count == 1 or len(block.lines) <= size) for block in blocks)
+    gathered, problem = read_pipe(pieces(text, cuts), rows, size)
+    assert (flat(gathered), problem) == (flat(python[0]), python[1])
+    blocks = [item for item in gathered if isinstance(item, Block)]
+    assert all(block.count <= rows and (block.count == 1 or len(block.lines) <= size) for block in blocks)
+
+
+def read_pipe(chunks: list[bytes], *limits: int) -> Outcome:
+    """What the native reader takes from a pipe into which the chunks are written one by one."""
+    import connector_native
+
+    reader = NativeLineReader(connector_native, *limits)
+    ours, theirs = os.pipe()
+    found: list[Block | bytes] = []
+    try:
+        for chunk in chunks:
+            os.write(theirs, chunk)
+            for item in reader.read(ours, 0.0) or ():
+                found.append(item)  # Not `extend`: what came before an error counts.
+        os.close(theirs)
+        theirs = -1
+        while (items := reader.read(ours, 10.0)) is not None:
+            for item in items:
+                found.append(item)
+        found += reader.close()
+    except (BadLine, CutOff) as error:
+        return found, f"{type(error).__name__}: {error}"
+    finally:
+        for fd in (ours, theirs):
+            if fd >= 0:
+                os.close(fd)
+    return found, ""
 
 
 @given(_whole_record(), st.integers(0), st.binary(min_size=1, max_size=2), st.booleans())
@@ -324,6 +365,42 @@ def test_a_line_of_any_length_comes_through_a_pipe() -> None:
     assert [len(item.lines) for item in found] == [5_000_009] * 2
     with pytest.raises(OSError, match="Bad file descriptor"):
         reader.read(ours, 0.0)
+
+
+def test_rows_that_come_one_after_the_other_make_full_blocks() -> None:
+    """As long as nothing else comes between; what does waits for no more rows."""
+    import connector_native
+
+    row = b'{"type":"RECORD","record":{"stream":"s","data":{"a":%d},"emitted_at":%d%b}}\n'
+    meta = b',"meta":{"n":%d}'
+    rows = [row % (n, n, meta % n if n % 1000 == 7 else b"") for n in range(400_000)]
+    other = b'{"type":"LOG"}\n'
+    reader = NativeLineReader(connector_native)
+    ours, theirs = os.pipe()
+    found: list[Block | bytes] = []
+    with open(theirs, "wb") as pipe, ThreadPoolExecutor(1) as writer:
+        written = writer.submit(lambda: pipe.writelines([*rows, other, *rows[:3], other]) or pipe.flush())
+        while found.count(other[:-1]) < 2:
+            items = reader.read(ours, 60.0)
+            assert items is not None
+            found += items
+        written.result()
+    os.close(ours)
+    sizes = [len(item.lines) for item in found if isinstance(item, Block)]
+    assert len(sizes) > 5
+    assert [BLOCK - 20 < size <= BLOCK for size in sizes[:-3]] == [True] * (len(sizes) - 3)
+    python, _ = read_both([b"".join([*rows, other, *rows[:3], other])])
+    assert flat(found) == flat(python[0])
+
+
+def test_other_rows_do_not_wait_for_each_other() -> None:
+    """Rows of two streams by turns: each is handed over in its place, and none is lost at the end."""
+    row = b'{"type":"RECORD","record":{"stream":"%b","data":{"a":%d}}}\n'
+    chunks = [row % (b"ab"[n // 2 % 2 :][:1], n) for n in range(40)]
+    python, _ = read_both([b"".join(chunks)])
+    assert flat(read_pipe(chunks)[0]) == flat(python[0])
+    together = read_pipe([b"".join(chunks[:20]), b"".join(chunks[20:])])[0]
+    assert [item.count for item in together if isinstance(item, Block)] == [2] * 20
 
 
 def test_a_signal_is_heard_while_nothing_comes() -> None:

@@ -30,7 +30,7 @@ def test_missing_it_is_told_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest
     monkeypatch.setitem(sys.modules, NAME, None)
     with caplog.at_level(logging.INFO, "connector"):
         assert native.module() is None
-        assert isinstance(line_reader(), LineReader)
+        assert isinstance(line_reader(10, 1000), LineReader)
     (record,) = caplog.records
     assert NAME in record.getMessage()
 
@@ -69,5 +69,5 @@ def test_it_is_used_where_it_is_there(monkeypatch: pytest.MonkeyPatch, caplog: p
             monkeypatch.setenv("CONNECTOR_NATIVE", asked)
         with caplog.at_level(logging.DEBUG):
             assert native.module() is not None
-            assert isinstance(line_reader(), NativeLineReader)
+            assert isinstance(line_reader(10, 1000), NativeLineReader)
     assert not caplog.records

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from connector_sdk import Block, StreamName
 
-from .twins import NATIVE, WHY_NOT, one_line_both, wrap_both
+from .twins import NATIVE, WHY_NOT, one_line_both, wrap_both, wrap_pieces
 
 pytestmark = pytest.mark.skipif(not NATIVE, reason=WHY_NOT)
 
@@ -48,6 +48,25 @@ def test_columns(given: list[Block], flat: bool, first: int) -> None:
     python, native = wrap_both(given, first, flat)
     assert native == python
     assert python.count(b"\n") == sum(block.count for block in given)
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_rows_of_any_size(flat: bool) -> None:
+    """Rows about as large as a piece, larger ones, and many small ones after them."""
+    sizes = [0, 131_000, 131_072, 131_080, 1, 140_000, 5_000_000, 262_144, 3, *[900] * 2000, 131_064, 131_072 * 2]
+    rows = [b'{"a":"%b"}' % (b"x" * size) for size in sizes]
+    times = array("q", range(len(rows)))
+    block = Block(StreamName(None, "s"), b"".join(row + b"\n" for row in rows), times, {})
+    python, native = wrap_both([block], 0, flat)
+    assert native == python
+
+
+def test_pieces_are_small() -> None:
+    """So that a row of any size takes no more memory than a piece beside itself, and is compressed while it is near."""
+    block = Block(StreamName(None, "s"), b'{"a":"%b"}\n' % (b"x" * 5_000_000) + b"{}\n" * 9, array("q", [0] * 10), {})
+    pieces = wrap_pieces(block)
+    assert len(pieces) > 30
+    assert max(map(len, pieces)) < 200_000
 
 
 JSON = st.one_of(

@@ -45,11 +45,21 @@ def read(reader: Any, chunks: Sequence[bytes]) -> Outcome:
     return found, ""
 
 
-def read_both(chunks: Sequence[bytes]) -> tuple[Outcome, Outcome]:
-    """The outcome of the Python reader, and that of the native one."""
+def read_both(chunks: Sequence[bytes], *limits: int) -> tuple[Outcome, Outcome]:
+    """The outcome of the Python reader, and that of the native one; `limits` are the rows and bytes of a block."""
     import connector_native
 
-    return read(LineReader(), chunks), read(NativeLineReader(connector_native), chunks)
+    return read(LineReader(*limits), chunks), read(NativeLineReader(connector_native, *limits), chunks)
+
+
+def flat(found: Sequence[Block | bytes]) -> list[Any]:
+    """Lines, and rows with all that is known of each, whatever blocks they came in."""
+    return [row for item in found for row in (_rows(item) if isinstance(item, Block) else [item])]
+
+
+def _rows(block: Block) -> list[Any]:
+    lines = zip(block.lines.split(b"\n")[:-1], block.emitted_at, strict=True)
+    return [(block.stream, line, time, block.metas.get(row)) for row, (line, time) in enumerate(lines)]
 
 
 def decode(decoder: Any, messages: Sequence[Message], take_each: bool = False) -> tuple[list[Any], str]:
@@ -111,6 +121,14 @@ def wrap_blocks(blocks: Sequence[Block], first: int, flat: bool, module: Any) ->
     marks.take(first)
     with mock.patch.object(native, "module", return_value=module):
         return b"".join(piece for block in blocks for piece in jsonl.wrapped(block, marks, flat))
+
+
+def wrap_pieces(block: Block) -> list[bytes]:
+    """The pieces that the native wrapper makes of a block."""
+    import connector_native
+
+    times = block.emitted_at.tobytes()
+    return list(connector_native.Wrapped(block.lines, times, 0, b'{"id":', b',"time":', b',"rest":0', b',"data":', {}))
 
 
 def wrap_both(blocks: Sequence[Block], first: int, flat: bool) -> tuple[bytes, bytes]:

@@ -43,9 +43,14 @@ class Block:
         """The longest beginning of at most `rows` rows and `size` bytes, and the rest. Either is None where empty."""
         if self.count <= rows and len(self.lines) <= size:
             return self, None
-        end = taken = 0
-        while taken < rows and (after := self.lines.index(b"\n", end) + 1) <= size:
-            end, taken = after, taken + 1
+        end = self.lines.rfind(b"\n", 0, max(0, size)) + 1
+        taken = self.lines.count(b"\n", 0, end)
+        if taken > rows:
+            end = taken = 0
+            while taken < rows:
+                end, taken = self.lines.index(b"\n", end) + 1, taken + 1
+        if not taken:
+            return None, self
         return self._part(0, taken, 0, end), self._part(taken, self.count, end, len(self.lines))
 
     def spread(self, place: Callable[[bytes], int]) -> list[tuple[int, Block]]:

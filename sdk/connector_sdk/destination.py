@@ -145,7 +145,8 @@ class _Run:
 
     def _take_all(self, fd: int) -> ConnectorError | None:
         """Take the whole input. An error in it ends it: what came before is still made safe."""
-        reader = line_reader()
+        limits = self._shared.limits
+        reader = line_reader(limits.rows, limits.bytes)
         try:
             while (items := reader.read(fd, TICK)) is not None:
                 self._take(items)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import select
+import sys
 from array import array
 from collections.abc import Iterable, Iterator
 from types import ModuleType
@@ -25,6 +26,8 @@ MAX_DEPTH = 512
 """Levels of nesting in one line, its envelope included: 500 and more for the data."""
 
 
+BLOCK = 1 << 20
+"""Bytes of lines that a block holds at most, if limits do not ask for less. One row may be larger."""
 CHUNK = 1 << 16
 """Bytes that the Python reader takes from the pipe at once."""
 
@@ -73,14 +76,22 @@ _NO_RECORD = "is a RECORD without a stream, without an object as its data, or wi
 
 
 class LineReader:
-    """`read(fd, seconds)` until the input ends, then `close()`; both give blocks and lines, in order."""
+    """`read(fd, seconds)` until the input ends, then `close()`; both give blocks and lines, in order.
 
-    def __init__(self) -> None:
+    A block has at most `rows` rows and `size` bytes of lines, but one row at least.
+    """
+
+    def __init__(self, rows: int = sys.maxsize, size: int = BLOCK) -> None:
+        self._rows = rows
+        self._size = min(size, BLOCK)
         self._rest: list[bytes] = []
         self._number = 0
 
     def read(self, fd: int, seconds: float) -> Iterable[Block | bytes] | None:
-        """What has come within so long: nothing where nothing came. None at the end of the input."""
+        """What comes within so long: nothing where nothing came. None at the end of the input.
+
+        Rows may be kept back as long, for others that go into the same block.
+        """
         if not _readable(fd, seconds):
             return ()
         chunk = os.read(fd, CHUNK)
@@ -106,7 +117,7 @@ class LineReader:
 
     def _lines(self, text: bytes) -> Iterator[Block | bytes]:
         """The blocks and lines of a text of whole lines. What stands before a bad line is given before it is told."""
-        block = _BlockBuilder()
+        block = _BlockBuilder(self._rows, self._size)
         try:
             yield from self._messages(text, block)
         except BadLine:
@@ -134,7 +145,7 @@ class LineReader:
             record = envelope.record
             if record is None or not (row := bytes(record.data)).startswith(b"{"):
                 raise BadLine(self._number, _NO_RECORD)
-            if not block.takes(record):
+            if not block.takes(record, row):
                 yield from block.take()
             block.add(record, row)
 
@@ -193,18 +204,24 @@ def _depth(line: bytes) -> int:
 class _BlockBuilder:
     """Consecutive records of one stream."""
 
-    def __init__(self) -> None:
+    def __init__(self, rows: int, size: int) -> None:
+        self._most = rows
+        self._room = size
         self._clear()
 
     def _clear(self) -> None:
         self._name = ""
         self._namespace: str | None = None
         self._rows: list[bytes] = []
+        self._size = 0
         self._emitted_at: list[int | float] = []
         self._metas: dict[int, bytes] = {}
 
-    def takes(self, record: _Record) -> bool:
-        return not self._rows or (self._name == record.stream and self._namespace == record.namespace)
+    def takes(self, record: _Record, row: bytes) -> bool:
+        if not self._rows:
+            return True
+        fits = len(self._rows) < self._most and self._size + len(row) < self._room
+        return fits and self._name == record.stream and self._namespace == record.namespace
 
     def add(self, record: _Record, row: bytes) -> None:
         if not self._rows:
@@ -212,6 +229,7 @@ class _BlockBuilder:
         if record.meta is not _NO_META and (meta := bytes(record.meta)) != b"null":
             self._metas[len(self._rows)] = meta
         self._rows.append(row)
+        self._size += len(row) + 1
         self._emitted_at.append(record.emitted_at or 0)
 
     def take(self) -> Iterator[Block]:
@@ -235,17 +253,17 @@ def _readable(fd: int, seconds: float) -> bool:
     return bool(poll.poll(seconds * 1000))
 
 
-def line_reader() -> LineReader | NativeLineReader:
+def line_reader(rows: int, size: int) -> LineReader | NativeLineReader:
     """The reader for the input of this process: the native one where it is to be had."""
     module = native.module()
-    return LineReader() if module is None else NativeLineReader(module)
+    return LineReader(rows, size) if module is None else NativeLineReader(module, rows, size)
 
 
 class NativeLineReader:
     """The native twin of `LineReader`."""
 
-    def __init__(self, module: ModuleType) -> None:
-        self._reader = module.LineReader()
+    def __init__(self, module: ModuleType, rows: int = sys.maxsize, size: int = BLOCK) -> None:
+        self._reader = module.LineReader(rows, size)
 
     def read(self, fd: int, seconds: float) -> Iterable[Block | bytes] | None:
         answer = self._reader.read(fd, int(seconds * 1000))

@@ -147,9 +147,7 @@ class StreamWriter:
                 gathering = self._gathering[lane] = _Gathering(
                     since=time.monotonic(), ticket=self._shared.ledger.open()
                 )
-            part, rest = block.cut(limits.rows - gathering.rows, limits.bytes - gathering.size)
-            if part is None and not gathering.rows:
-                part, rest = block.cut(1, len(block.lines))  # One row may be larger than a batch.
+            part, rest = self._fitting(block, gathering)
             if part is not None:
                 gathering.blocks.append(part)
                 gathering.rows += part.count
@@ -158,6 +156,18 @@ class StreamWriter:
             if rest is not None or gathering.rows >= limits.rows or gathering.size >= limits.bytes:
                 self._send(lane)
             block = rest
+
+    def _fitting(self, block: Block, gathering: _Gathering) -> tuple[Block | None, Block | None]:
+        """What of the block still goes into this batch, and the rest."""
+        limits = self._shared.limits
+        rows, size = limits.rows - gathering.rows, limits.bytes - gathering.size
+        if not gathering.rows:
+            part, rest = block.cut(rows, size)
+            return block.cut(1, len(block.lines)) if part is None else (part, rest)  # One row may be larger.
+        fits = block.count <= rows and len(block.lines) <= size
+        if not fits and (2 * block.count >= limits.rows or 2 * len(block.lines) >= limits.bytes):
+            return None, block  # It makes a batch of its own: to cut it would cost more than a batch that is not full.
+        return block.cut(rows, size)
 
     def _send(self, lane: int) -> None:
         gathering = self._gathering.pop(lane)

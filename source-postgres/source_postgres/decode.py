@@ -13,7 +13,7 @@ from source_postgres.values import NULL, CopyError, Decode, Lossy, decoder, quot
 
 __all__ = ["BLOCK", "CopyError", "Decoder", "Decodes"]
 
-BLOCK = 128 * 1024
+BLOCK = 256 * 1024
 """Bytes of lines that make a block. What Python does for each costs as much as the decoding of 50 rows."""
 
 

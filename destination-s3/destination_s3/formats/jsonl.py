@@ -70,17 +70,19 @@ _DATA = b',"_airbyte_data":'
 
 
 def wrapped(block: Block, marks: Marks, flat: bool) -> Iterator[bytes]:
-    """The lines of this block with Airbyte's columns, some 64 KB at a time."""
+    """The lines of this block with Airbyte's columns, some 64 or 128 KB at a time."""
     numbers = marks.take(block.count)
     if flat and b'"_airbyte_' in block.lines:
         block = _without_clashes(block)
     around = _around(block, marks)
     module = native.module()
-    if module is None or len(block.lines) > SLICE:  # The native twin makes one piece of a block.
-        yield from _wrapped(block, numbers, around, flat)
-    else:
-        data = None if flat else _DATA
-        yield module.wrapped(block.lines, block.emitted_at.tobytes(), numbers.start, *around[:3], data, around.changed)
+    if module is None:
+        return _wrapped(block, numbers, around, flat)
+    data = None if flat else _DATA
+    pieces: Iterator[bytes] = module.Wrapped(
+        block.lines, block.emitted_at.tobytes(), numbers.start, *around[:3], data, around.changed
+    )
+    return pieces
 
 
 def _around(block: Block, marks: Marks) -> _Around:
