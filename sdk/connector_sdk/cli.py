@@ -231,7 +231,7 @@ def _parser(connector: Connector, name: str) -> argparse.ArgumentParser:
         epilog=examples % {"name": name},
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"{name} {_version(name)}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _command(commands, "spec", _spec, "print the options of --config, as the form of the Airbyte UI renders them")
     _command(commands, "check", _check, "try the config: SUCCEEDED, or FAILED with what to change", "config")
@@ -258,13 +258,18 @@ def _command(commands: Any, name: str, function: Callable[..., int], text: str, 
         command.add_argument(f"--{option}", metavar=metavar, help=meaning, required=option != "state")
 
 
-def _version(name: str) -> str:
-    from importlib import metadata  # Slow to import, and only this option needs it.
+class _Version(argparse.Action):
+    """argparse's own wants to know the version before it is asked for, and to find it out takes 20 ms."""
 
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "unknown"
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib import metadata
+
+        try:
+            version = metadata.version(parser.prog)
+        except metadata.PackageNotFoundError:
+            version = "unknown"
+        print(f"{parser.prog} {version}")
+        parser.exit()
 
 
 _SOURCE_HELP = """\
