@@ -7,6 +7,7 @@ mod copy;
 mod fd;
 mod json;
 mod libpq;
+mod memory;
 mod pipe;
 mod shape;
 mod values;
@@ -20,6 +21,8 @@ mod connector_native {
     use crate::copy::CopyDecoder;
     #[pymodule_export]
     use crate::libpq::Libpq;
+    #[pymodule_export]
+    use crate::memory::keep_memory;
     #[pymodule_export]
     use crate::pipe::LineReader;
     #[pymodule_export]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from connector_sdk import protocol
+from connector_sdk import native, protocol
 from connector_sdk.batch import Block, Incomplete, Limits, Opener
 from connector_sdk.catalog import generations_speak
 from connector_sdk.config import Config
@@ -66,6 +66,7 @@ class Destination:
 
 def write(destination: Destination, config: Any, catalog: Sequence[ConfiguredStream], fd: int, output: Output) -> None:
     """Write what comes from `fd`. Returns where every stream that should be complete is."""
+    native.keep_memory()
     streams = [_offered(destination, stream) for stream in catalog]
     limits = destination.limits if isinstance(destination.limits, Limits) else destination.limits(config)
     shared = Shared(

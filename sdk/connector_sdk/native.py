@@ -36,6 +36,13 @@ def module() -> ModuleType | None:
     return found
 
 
+def keep_memory() -> None:
+    """Let freed memory be kept for the next block; without the native part it goes back to the system each time."""
+    found = module()
+    if found is not None:
+        found.keep_memory()
+
+
 def _find() -> tuple[ModuleType | None, str]:
     try:
         found = import_module("connector_native")
