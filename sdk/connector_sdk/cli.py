@@ -32,6 +32,8 @@ PATIENCE = 8.0
 """Seconds after a signal in which the last messages must find a reader."""
 AT_MOST = 9.5
 """Seconds after a signal in which the process ends, whatever hangs."""
+NUDGE = signal.SIGURG
+"""Wakes a main thread that sleeps although it was sent a signal. Nobody minds this one."""
 
 
 def run(connector: Connector, arguments: Sequence[str] | None = None) -> NoReturn:
@@ -50,25 +52,32 @@ def _listen(output: Output) -> None:
     """End in good order on SIGTERM and SIGINT, and in any case within `AT_MOST` seconds.
 
     The latter is seen to by a thread that the system's own handler tells. Python's handler may never run: not where the
-    main thread is within foreign code, nor where a signal comes just before it begins to sleep.
+    main thread is within foreign code, nor where a signal comes just before it begins to sleep. It is nudged.
     """
     heard, told = os.pipe()
     os.set_blocking(told, False)
     signal.set_wakeup_fd(told, warn_on_full_buffer=False)
-    threading.Thread(target=_end_late, args=(heard,), name="last-resort", daemon=True).start()
+    stopped: list[int] = []
 
     def stop(number: int, _frame: object) -> None:
+        stopped.append(number)
         output.interrupt(number, PATIENCE)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
+    signal.signal(NUDGE, lambda *_: None)
+    threading.Thread(target=_end_late, args=(heard, stopped), name="last-resort", daemon=True).start()
 
 
-def _end_late(heard: int) -> None:
+def _end_late(heard: int, stopped: list[int]) -> None:
     """End the process `AT_MOST` seconds after the first signal: where all goes well it has ended itself by then."""
     while (number := os.read(heard, 1)[0]) not in (signal.SIGTERM, signal.SIGINT):
         continue
-    time.sleep(AT_MOST)
+    deadline = time.monotonic() + AT_MOST
+    while (left := deadline - time.monotonic()) > 0:
+        time.sleep(min(left, 0.5))  # The main thread has so long to hear for itself.
+        if not stopped:
+            signal.pthread_kill(threading.main_thread().ident or 0, NUDGE)
     os._exit(128 + number)
 
 

@@ -505,3 +505,24 @@ def test_a_signal_while_the_main_thread_never_looks() -> None:
             assert process.wait(30) == 128 + signal.SIGTERM
         finally:
             process.kill()
+
+
+ASLEEP = """
+import os, signal, threading, time
+from connector_sdk import cli
+from connector_sdk.output import Interrupted, Output
+
+cli._listen(Output(1))
+threading.Timer(0.2, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM)).start()
+try:
+    time.sleep(3600)
+except Interrupted as interrupted:
+    os.write(1, b"heard %d" % interrupted.signal)
+    os._exit(3)
+"""
+
+
+def test_a_signal_that_does_not_wake_the_main_thread() -> None:
+    """As one that comes just before it begins to sleep: the system has handed it over, and Python has not looked."""
+    done = subprocess.run([sys.executable, "-c", ASLEEP], stdout=subprocess.PIPE, timeout=LONG, check=False)
+    assert (done.stdout, done.returncode) == (b"heard %d" % signal.SIGTERM, 3)
