@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector_sdk import StreamName
+from destination_s3.config import PATH_VARIABLES
 from destination_s3.paths import Names, Run, fingerprint, mark, run_of, safe
 
 RUN = Run(datetime(2021, 3, 4, 5, 6, 7, 89_000, tzinfo=timezone.utc), "0badcafe")
@@ -48,6 +49,14 @@ def test_no_namespace() -> None:
 )
 def test_path_variables(path_format: str, expected: str) -> None:
     assert names(path_format=path_format).object(0).startswith(expected)
+
+
+@pytest.mark.parametrize("variable", sorted(PATH_VARIABLES))
+def test_what_the_config_leaves_alone_is_put_in_place_here(variable: str) -> None:
+    """The config takes every other `${…}` for a reference to the environment."""
+    key = names(path_format=f"a${{{variable}}}z/").object(0)
+    assert "$" not in key
+    assert not key.startswith("data/az/")
 
 
 def test_a_uuid_is_new_each_time() -> None:
