@@ -21,7 +21,7 @@ from connector_sdk import Block, StreamName
 from connector_sdk.schema import STRING
 from source_postgres.types import Column, Layout
 from source_postgres.values import DECODERS
-from tests.twins import NATIVE, WHY_NOT, decode_both, one_line_both, pieces, read_both, wrap_both
+from tests.twins import NATIVE, WHY_NOT, decode_both, flat, one_line_both, pieces, read_both, read_pipe, wrap_both
 
 Check = Callable[[random.Random], None]
 """Makes one input and asserts that both twins say the same."""
@@ -217,8 +217,11 @@ def pipes_of_rows_alike(chance: random.Random) -> None:
 def _read_both(lines: list[bytes], chance: random.Random) -> None:
     text = b"\n".join(lines) + chance.choice((b"", b"\n"))
     chunks = cuts(text, chance)
-    python, native = read_both(chunks)
-    assert native == python, f"{chunks}\nPython: {python}\nnative: {native}"
+    limits = chance.choice(((), (2, 100)))
+    python, native = read_both(chunks, *limits)
+    assert native == python, f"{chunks} {limits}\nPython: {python}\nnative: {native}"
+    gathered, problem = read_pipe(chunks, *limits)
+    assert (flat(gathered), problem) == (flat(python[0]), python[1]), f"{chunks} {limits}\nfrom a pipe: {gathered}"
 
 
 def copies(chance: random.Random) -> None:

@@ -13,9 +13,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from connector_sdk import Block
-from connector_sdk.lines import BLOCK, BadLine, CutOff, LineReader, NativeLineReader
+from connector_sdk.lines import BLOCK, CutOff, LineReader, NativeLineReader
 
-from .twins import NATIVE, WHY_NOT, Outcome, flat, pieces, read_both
+from .twins import NATIVE, WHY_NOT, flat, pieces, read_both, read_pipe
 
 pytestmark = pytest.mark.skipif(not NATIVE, reason=WHY_NOT)
 
@@ -136,33 +136,6 @@ def test_blocks_within_limits(lines: list[bytes], cuts: list[int], rows: int, si
     assert (flat(gathered), problem) == (flat(python[0]), python[1])
     blocks = [item for item in gathered if isinstance(item, Block)]
     assert all(block.count <= rows and (block.count == 1 or len(block.lines) <= size) for block in blocks)
-
-
-def read_pipe(chunks: list[bytes], *limits: int) -> Outcome:
-    """What the native reader takes from a pipe into which the chunks are written one by one."""
-    import connector_native
-
-    reader = NativeLineReader(connector_native, *limits)
-    ours, theirs = os.pipe()
-    found: list[Block | bytes] = []
-    try:
-        for chunk in chunks:
-            os.write(theirs, chunk)
-            for item in reader.read(ours, 0.0) or ():
-                found.append(item)  # Not `extend`: what came before an error counts.
-        os.close(theirs)
-        theirs = -1
-        while (items := reader.read(ours, 10.0)) is not None:
-            for item in items:
-                found.append(item)
-        found += reader.close()
-    except (BadLine, CutOff) as error:
-        return found, f"{type(error).__name__}: {error}"
-    finally:
-        for fd in (ours, theirs):
-            if fd >= 0:
-                os.close(fd)
-    return found, ""
 
 
 @given(_whole_record(), st.integers(0), st.binary(min_size=1, max_size=2), st.booleans())
@@ -378,13 +351,13 @@ def test_rows_that_come_one_after_the_other_make_full_blocks() -> None:
     reader = NativeLineReader(connector_native)
     ours, theirs = os.pipe()
     found: list[Block | bytes] = []
-    with open(theirs, "wb") as pipe, ThreadPoolExecutor(1) as writer:
-        written = writer.submit(lambda: pipe.writelines([*rows, other, *rows[:3], other]) or pipe.flush())
+    with open(theirs, "wb", buffering=0) as pipe, ThreadPoolExecutor(1) as writer:
+        written = writer.submit(pipe.write, b"".join([*rows, other, *rows[:3], other]))
         while found.count(other[:-1]) < 2:
             items = reader.read(ours, 60.0)
             assert items is not None
             found += items
-        written.result()
+        assert written.result()
     os.close(ours)
     sizes = [len(item.lines) for item in found if isinstance(item, Block)]
     assert len(sizes) > 5

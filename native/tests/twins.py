@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from itertools import count
@@ -50,6 +51,33 @@ def read_both(chunks: Sequence[bytes], *limits: int) -> tuple[Outcome, Outcome]:
     import connector_native
 
     return read(LineReader(*limits), chunks), read(NativeLineReader(connector_native, *limits), chunks)
+
+
+def read_pipe(chunks: list[bytes], *limits: int) -> Outcome:
+    """What the native reader takes from a pipe into which the chunks are written one by one."""
+    import connector_native
+
+    reader = NativeLineReader(connector_native, *limits)
+    ours, theirs = os.pipe()
+    found: list[Block | bytes] = []
+    try:
+        for chunk in chunks:
+            os.write(theirs, chunk)
+            for item in reader.read(ours, 0.0) or ():
+                found.append(item)  # Not `extend`: what came before an error counts.
+        os.close(theirs)
+        theirs = -1
+        while (items := reader.read(ours, 10.0)) is not None:
+            for item in items:
+                found.append(item)
+        found += reader.close()
+    except (BadLine, CutOff) as error:
+        return found, f"{type(error).__name__}: {error}"
+    finally:
+        for fd in (ours, theirs):
+            if fd >= 0:
+                os.close(fd)
+    return found, ""
 
 
 def flat(found: Sequence[Block | bytes]) -> list[Any]:
