@@ -281,7 +281,7 @@ def test_lookback(
 def test_a_checkpoint_speaks_for_what_came_before(database: Database, reader_of: Make, monkeypatch: Any) -> None:
     """From each of the states of a run, whatever was committed meanwhile, the rest is read and little more."""
     database.execute("create table t (id int, c int, pad text)")
-    database.execute("insert into t select g, g / 10, repeat('x', 1000) from generate_series(1, 2000) g")
+    database.execute("insert into t select g, g / 10, repeat('x', 3000) from generate_series(1, 2000) g")
     database.execute("insert into t select g, null from generate_series(2001, 2010) g")
     reader = reader_of(database)
     monkeypatch.setattr("source_postgres.scan.time.monotonic", itertools.count(step=1000).__next__)
@@ -314,7 +314,7 @@ def test_checkpoints_by_xmin(database: Database, reader_of: Make, monkeypatch: A
     start = last(reader.read("t", state=None))
     for number in range(20):
         first = number * 100 + 1
-        database.execute(f"insert into t select g, repeat('x', 1000) from generate_series({first}, {first + 99}) g")
+        database.execute(f"insert into t select g, repeat('x', 3000) from generate_series({first}, {first + 99}) g")
     monkeypatch.setattr("source_postgres.scan.time.monotonic", itertools.count(step=1000).__next__)
     result, points = reader.result(), []
     with database.connect(autocommit=False) as late:
