@@ -7,17 +7,17 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from environments import CDK, FAKER, PYAIRBYTE, environment
 
 from connector_parts import Postgres
 
 STRANGERS = Path(__file__).parent / "strangers"
 HOUSE = Path(__file__).parents[2]
+Stranger = Callable[[str], Path]
 OFFLINE = {"AIRBYTE_OFFLINE_MODE": "1", "DO_NOT_TRACK": "1", "NO_LIVE_PROGRESS": "1"}
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -61,7 +61,9 @@ def configs(postgres_config: dict[str, Any], tmp_path: Path) -> dict[str, dict[s
     return {"source-postgres": postgres_config, "destination-s3": files}
 
 
-def standard_tests(name: str, config: Mapping[str, Any], folder: Path, *options: str, path: str = "") -> str:
+def standard_tests(
+    programs: Path, name: str, config: Mapping[str, Any], folder: Path, *options: str, path: str = ""
+) -> str:
     """The CDK's standard tests for a connector, in a folder like those of Airbyte's own."""
     root = folder / name
     root.mkdir()
@@ -75,7 +77,7 @@ def standard_tests(name: str, config: Mapping[str, Any], folder: Path, *options:
         sections["discovery"] = {"tests": [{"config_path": "config.json"}]}
         sections["basic_read"] = {"tests": [{"config_path": "config.json"}]}
     (root / "acceptance-test-config.yml").write_text(json.dumps({"acceptance_tests": sections}))
-    python = environment("cdk", CDK) / "python"
+    python = programs / "python"
     shutil.copy(STRANGERS / "cdk_tests.py", root / "test_standard.py")
     (root / "pytest.ini").write_text("[pytest]\n")
     hooks = ["-p", "airbyte_cdk.test.standard_tests.pytest_hooks", "-p", "no:cacheprovider"]
@@ -86,33 +88,33 @@ def standard_tests(name: str, config: Mapping[str, Any], folder: Path, *options:
 
 @pytest.mark.parametrize(("name", "passed"), [("source-postgres", 6), ("destination-s3", 2)])
 def test_standard_tests_of_the_cdk_in_process(
-    name: str, passed: int, configs: dict[str, dict[str, Any]], tmp_path: Path
+    stranger: Stranger, name: str, passed: int, configs: dict[str, dict[str, Any]], tmp_path: Path
 ) -> None:
-    told = standard_tests(name, configs[name], tmp_path, "-m", "not image_tests")
+    told = standard_tests(stranger("cdk"), name, configs[name], tmp_path, "-m", "not image_tests")
     assert f"{passed} passed" in told, told
 
 
 @pytest.mark.parametrize(("name", "passed"), [("source-postgres", 5), ("destination-s3", 3)])
 def test_standard_tests_of_the_cdk_on_an_image(
-    name: str, passed: int, configs: dict[str, dict[str, Any]], tmp_path: Path
+    stranger: Stranger, name: str, passed: int, configs: dict[str, dict[str, Any]], tmp_path: Path
 ) -> None:
     shim = tmp_path / "bin"
     shim.mkdir()
     (shim / "docker").write_text(f'#!/bin/sh\nexec {sys.executable} -B {STRANGERS / "docker.py"} "$@"\n')
     (shim / "docker").chmod(0o755)
     options = ["-m", "image_tests", "--connector-image=image/under-test", "--read-from-streams=all"]
-    told = standard_tests(name, configs[name], tmp_path, *options, path=str(shim))
+    told = standard_tests(stranger("cdk"), name, configs[name], tmp_path, *options, path=str(shim))
     assert f"{passed} passed" in told, told
 
 
-def test_pyairbyte_reads_and_writes(configs: dict[str, dict[str, Any]], tmp_path: Path) -> None:
+def test_pyairbyte_reads_and_writes(stranger: Stranger, configs: dict[str, dict[str, Any]], tmp_path: Path) -> None:
     asked = {
         "source": {"path": command("source-postgres"), "config": configs["source-postgres"]},
         "destination": {"path": command("destination-s3"), "config": configs["destination-s3"]},
         "streams": ["people", "places"],
     }
     told = run(
-        environment("pyairbyte", PYAIRBYTE) / "python",
+        stranger("pyairbyte") / "python",
         STRANGERS / "pyairbyte_sync.py",
         tmp_path,
         input=json.dumps(asked),
@@ -126,8 +128,10 @@ def test_pyairbyte_reads_and_writes(configs: dict[str, dict[str, Any]], tmp_path
     assert names == sorted([f"name {n}" for n in range(1, 101)] + ["a", "b"])
 
 
-def test_pyairbyte_smoke_test_of_destinations(configs: dict[str, dict[str, Any]], tmp_path: Path) -> None:
-    programs = environment("pyairbyte", PYAIRBYTE)
+def test_pyairbyte_smoke_test_of_destinations(
+    stranger: Stranger, configs: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    programs = stranger("pyairbyte")
     told = run(
         programs / "pyab",
         "destination-smoke-test",
@@ -140,11 +144,11 @@ def test_pyairbyte_smoke_test_of_destinations(configs: dict[str, dict[str, Any]]
     assert "success" in told.lower(), told
 
 
-def test_our_suite_judges_a_stock_connector(tmp_path: Path) -> None:
+def test_our_suite_judges_a_stock_connector(stranger: Stranger, tmp_path: Path) -> None:
     """It takes seconds to start, so it is not asked everything."""
     config, report = tmp_path / "config.json", tmp_path / "report.json"
     config.write_text(json.dumps({"count": 60, "records_per_slice": 30, "always_updated": False}))
-    source = environment("faker", FAKER) / "source-faker"
+    source = stranger("faker") / "source-faker"
     groups = ("spec.*", "discover.*", "read.*", "state.*", "resume.does_not_start_anew", "judge.*", "always.*")
     only = [part for name in groups for part in ("--only", name)]
     words = [

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from connector_parts.parts import Missing, survey
 from connector_parts.postgres import Postgres, system_version
 from connector_parts.s3 import S3
+from connector_parts.strangers import programs
 
 
 class Server(Protocol):
@@ -56,6 +58,19 @@ def postgres15() -> Iterator[Postgres]:
 def s3() -> Iterator[S3]:
     """versitygw if it is built, else moto (`s3.kind` tells). Make a bucket of your own with `s3.bucket()`."""
     yield from session_part(S3.best)
+
+
+@pytest.fixture(scope="session")
+def stranger() -> Callable[[str], Path]:
+    """`stranger("faker")`: the folder with the programs of one of `strangers.PACKAGES`."""
+
+    def found(name: str) -> Path:
+        try:
+            return programs(name)
+        except Missing as missing:
+            pytest.skip(f"MISSING {missing}")
+
+    return found
 
 
 def pytest_report_header() -> list[str]:

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,8 @@ from airpipe.connectors import typed
 from airpipe.events import Log
 from connector_parts import Missing, containers
 from connector_parts.containers import Engine
-from connector_parts.parts import cache, only_one
 
 from .bench import CONNECTORS, Bench, alive, command, of_command, until
-
-FAKER = "airbyte-source-faker==7.2.1"
 
 
 @pytest.mark.slow
@@ -165,26 +163,10 @@ def test_real_containers_end_with_a_killed_airpipe(real_images: Bench, engine: E
     until(lambda: name not in running())
 
 
-@pytest.fixture(scope="session")
-def faker() -> Path:
-    """airbyte-source-faker in an environment of its own, made once in the cache; the acceptance suite uses it, too."""
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    place = cache() / f"stranger-faker-{FAKER.replace('==', '-')}-{version}"
-    with only_one("stranger-faker"):
-        if not (place / "ready").exists():
-            uv = str(Path(sys.executable).with_name("uv"))
-            made = subprocess.run([uv, "venv", "-q", "--clear", "--python", sys.executable, place], check=False)
-            words = [uv, "pip", "install", "-q", f"--python={place}/bin/python", FAKER]
-            if made.returncode or subprocess.run(words, check=False).returncode:
-                pytest.skip("MISSING airbyte-source-faker: it needs Python 3.10 to 3.12 and a package index")
-            (place / "ready").touch()
-    return place / "bin" / "source-faker"
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_the_faker_of_airbyte(bench: Bench, faker: Path) -> None:
-    bench.source_command = [str(faker)]
+def test_the_faker_of_airbyte(bench: Bench, stranger: Callable[[str], Path]) -> None:
+    bench.source_command = [str(stranger("faker") / "source-faker")]
     bench.source |= {"count": 500, "seed": 7, "parallelism": 1, "always_updated": False}
     finished = bench.run()
     assert finished.status == "succeeded", finished.error
