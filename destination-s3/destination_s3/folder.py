@@ -148,13 +148,13 @@ class FileUpload:
         self._file = self._hidden.open("wb", buffering=0)
         self._done = False
 
-    def part(self, data: bytes | bytearray) -> None:
+    def part(self, data: bytes) -> None:
         with _told(self._hidden):
             rest = memoryview(data)
             while rest:
                 rest = rest[self._file.write(rest) :]
 
-    def finish(self, last: bytes | bytearray) -> None:
+    def finish(self, last: bytes) -> None:
         self.part(last)
         with _told(self._path):
             os.fsync(self._file.fileno())

@@ -26,10 +26,10 @@ class Found(NamedTuple):
 class Upload(Protocol):
     """An object on its way. Nobody sees any of it before `finish` returns; `abort` leaves nothing behind."""
 
-    def part(self, data: bytes | bytearray) -> None:
-        """Send a part, of `Objects.part_size` bytes each. When this returns, nobody looks at `data` any more."""
+    def part(self, data: bytes) -> None:
+        """Send a part, of `Objects.part_size` bytes each. Returns when it is out of memory."""
 
-    def finish(self, last: bytes | bytearray) -> None:
+    def finish(self, last: bytes) -> None:
         """Send the rest, of any size. When this returns, the whole object is there and safe."""
 
     def abort(self) -> None:

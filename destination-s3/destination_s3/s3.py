@@ -207,7 +207,7 @@ class S3Upload:
         self._parts: list[dict[str, Any]] = []
         self._id: str | None = None
 
-    def part(self, data: bytes | bytearray) -> None:
+    def part(self, data: bytes) -> None:
         client = self._bucket.client
         with told(self._bucket.name, "write objects", "s3:PutObject"):
             if self._id is None:
@@ -216,7 +216,7 @@ class S3Upload:
             sent = client.upload_part(**self._where, UploadId=self._id, PartNumber=number, Body=data)
             self._parts.append({"PartNumber": number, "ETag": sent["ETag"]})
 
-    def finish(self, last: bytes | bytearray) -> None:
+    def finish(self, last: bytes) -> None:
         client = self._bucket.client
         if self._id is None:
             with told(self._bucket.name, "write objects", "s3:PutObject"):

@@ -13,6 +13,10 @@ from destination_s3.config import S3Config
 
 ATTEMPTS = 6
 """Of each request, with botocore's own back-off; what fails then fails the run, which is resumed."""
+CONNECT_SECONDS = 10
+"""To connect, and for each 16 KB of the first request over a connection: a body of bytes is sent in such pieces. One of
+another kind (a bytearray) would have to go out as a whole within this time."""
+READ_SECONDS = 60
 
 
 def make(config: S3Config) -> Any:
@@ -41,7 +45,7 @@ def _hasten(session: Any) -> None:
     loader = session.get_component("data_loader")
     loader.file_loader = _Files()
     names = [name for folder in loader.search_paths if os.path.isdir(folder) for name in os.listdir(folder)]
-    loader.list_available_services = lambda kind: names
+    loader.list_available_services = lambda type_name: names
 
 
 class _Files:
@@ -70,8 +74,8 @@ def _client_config(config: S3Config) -> Any:
     return Config(
         s3=s3,
         retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-        connect_timeout=10,
-        read_timeout=60,
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
         max_pool_connections=10,
         # Trailing checksums are not known to every server; TLS or the signature already guards the bytes.
         request_checksum_calculation="when_required",

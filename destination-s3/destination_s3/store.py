@@ -62,7 +62,7 @@ class ObjectStore:
 
 
 class _Open:
-    """An object that is being written: a part that fills, and one on its way. Both keep their memory to the end."""
+    """An object that is being written."""
 
     def __init__(self, upload: Upload, encoder: Encoder, part_size: int, sender: Executor) -> None:
         self.encoder = encoder
@@ -71,32 +71,32 @@ class _Open:
         self._upload = upload
         self._part_size = part_size
         self._sender = sender
-        self._part = bytearray()
-        self._filled = 0
-        """Bytes of the part that are new: what follows them was sent already."""
-        self._other = bytearray()
+        self._waiting: list[bytes] = []
+        self._waiting_size = 0
         self._on_its_way: Future[None] | None = None
 
     @property
     def held(self) -> int:
-        return max(self._filled, len(self._part)) + len(self._other) + self.encoder.held
+        sending = self._part_size if self._on_its_way and not self._on_its_way.done() else 0
+        return self._waiting_size + sending + self.encoder.held
 
     def add(self, data: bytes) -> None:
-        self.size += len(data)
-        rest = memoryview(data)
-        while rest:
-            some = rest[: self._part_size - self._filled]
-            end = self._filled + len(some)
-            self._part[self._filled : end] = some
-            self._filled, rest = end, rest[len(some) :]
-            if self._filled == self._part_size:
+        if data:
+            self._waiting.append(data)
+            self._waiting_size += len(data)
+            self.size += len(data)
+            if self._waiting_size >= self._part_size:
                 self._send()
 
     def _send(self) -> None:
-        """Hand over a part that is full. Blocks while the part before is still on its way."""
-        self._wait()
-        self._part, self._other, self._filled = self._other, self._part, 0
-        self._on_its_way = self._sender.submit(self._upload.part, self._other)
+        """Hand over what fills whole parts. Blocks while the part before is still on its way."""
+        data = b"".join(self._waiting)
+        whole = len(data) - len(data) % self._part_size
+        for start in range(0, whole, self._part_size):
+            self._wait()
+            self._on_its_way = self._sender.submit(self._upload.part, data[start : start + self._part_size])
+        self._waiting = [data[whole:]]
+        self._waiting_size = len(data) - whole
 
     def _wait(self) -> None:
         sent, self._on_its_way = self._on_its_way, None
@@ -107,8 +107,7 @@ class _Open:
         for data in self.encoder.finish():
             self.add(data)
         self._wait()
-        del self._part[self._filled :]
-        self._upload.finish(self._part)
+        self._upload.finish(b"".join(self._waiting))
 
     def abort(self) -> None:
         with suppress(Exception):

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import socketserver
 import ssl
 import threading
+import time
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -74,6 +76,8 @@ class Proxy(ThreadingHTTPServer):
         self.behind = urlsplit(behind).netloc
         self.asked: list[Asked] = []
         self.answer: Callable[[Asked], Answer | None] = lambda asked: None
+        self.pause = 0.0
+        """Seconds after each 100 KB that are taken; each request comes over a connection of its own then."""
         self.scheme = "http"
         if certificate:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -99,7 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def handle_any(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = b"".join(self.taken(int(self.headers.get("Content-Length") or 0)))
         asked = Asked(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body)
         self.server.asked.append(asked)
         answer = self.server.answer(asked) or self.passed_on(asked)
@@ -111,9 +115,17 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         if "Content-Length" not in answer.headers:
             self.send_header("Content-Length", str(len(answer.body)))
+        if self.server.pause:
+            self.send_header("Connection", "close")
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(answer.body)
+
+    def taken(self, size: int) -> Iterator[bytes]:
+        while size and (some := self.rfile.read(min(size, 100_000))):
+            yield some
+            size -= len(some)
+            time.sleep(self.server.pause)
 
     do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = handle_any
 
@@ -362,6 +374,21 @@ def test_a_server_that_fails_now_and_then(
     (content,) = behind.files().values()
     assert [line[6:7] for line in content.splitlines()] == [str(number % 10).encode() for number in range(12)]
     assert behind.unfinished() == []
+
+
+def test_a_link_may_take_longer_for_a_part_than_any_timeout(
+    behind: Any, proxy: Proxy, users: ConfiguredStream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as some of it goes out in time: a timeout is no bound for the whole."""
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.01)
+    monkeypatch.setattr(s3_client, "CONNECT_SECONDS", 0.4)
+    proxy.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+    proxy.pause = 0.06
+    with open_stream(behind.config(), users) as store:
+        store.write(sized(users, 6 * MB))
+        store.commit()
+    (content,) = behind.files().values()
+    assert len(content) == 6 * MB
 
 
 def test_a_server_that_stays_away_fails_the_run(

@@ -393,6 +393,7 @@ impl CopyDecoder {
 
     /// The lines complete and not yet taken, and how many they are.
     fn take<'py>(&mut self, py: Python<'py>) -> (Bound<'py, PyBytes>, usize) {
+        self.lines.line.clear();
         self.lines.line.shrink_to(KEEP);
         let lines = self.lines.bytes.take().map_or_else(|| PyBytes::new(py, b""), |bytes| bytes.finish(py));
         (lines, std::mem::take(&mut self.lines.count))

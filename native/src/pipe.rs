@@ -346,6 +346,7 @@ impl Gathering {
             if count > 0 && !limits.allow(count, self.lines.len(), data.len() + 1) {
                 break;
             }
+            self.lines.reserve(data.len() + 1)?;
             self.lines.add(data)?;
             self.lines.add(b"\n")?;
             row += 1;
@@ -430,8 +431,9 @@ impl LineReader {
         let rest = std::mem::take(&mut self.input);
         let mut found = Found::default();
         let rest = &rest[..std::mem::take(&mut self.filled)];
+        self.searched = 0;
         found.scan(rest, self.limits, &mut self.shapes, &mut self.number);
-        answer(py, None, &found)
+        answer(py, self.gathering.take(), &found)
     }
 }
 

@@ -58,15 +58,15 @@ def _listen(output: Output) -> None:
     os.set_blocking(told, False)
     signal.set_wakeup_fd(told, warn_on_full_buffer=False)
     stopped: list[int] = []
+    threading.Thread(target=_end_late, args=(heard, stopped), name="last-resort", daemon=True).start()
 
     def stop(number: int, _frame: object) -> None:
         stopped.append(number)
         output.interrupt(number, PATIENCE)
 
+    signal.signal(NUDGE, lambda *_: None)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    signal.signal(NUDGE, lambda *_: None)
-    threading.Thread(target=_end_late, args=(heard, stopped), name="last-resort", daemon=True).start()
 
 
 def _end_late(heard: int, stopped: list[int]) -> None:

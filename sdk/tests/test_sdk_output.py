@@ -487,8 +487,8 @@ from connector_sdk.output import Output
 
 cli.AT_MOST = 0.5
 cli._listen(Output(1))
-os.write(1, b"ready")
 try:
+    os.write(1, b"ready")
     hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
 except BaseException:  # The signal came before.
     hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
