@@ -125,7 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
         while size and (some := self.rfile.read(min(size, 100_000))):
             yield some
             size -= len(some)
-            time.sleep(self.server.pause)
+            time.sleep(self.server.pause)  # The link is as slow as the test asks.
 
     do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = handle_any
 

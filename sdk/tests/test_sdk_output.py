@@ -515,7 +515,7 @@ from connector_sdk.output import Interrupted, Output
 cli._listen(Output(1))
 threading.Timer(0.2, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM)).start()
 try:
-    time.sleep(3600)
+    time.sleep(3600)  # What is tested: only the nudge ends it in time.
 except Interrupted as interrupted:
     os.write(1, b"heard %d" % interrupted.signal)
     os._exit(3)
