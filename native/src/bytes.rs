@@ -65,8 +65,21 @@ impl Growing {
         Ok(())
     }
 
+    /// Forget so many of the first bytes.
+    pub fn drop_first(&mut self, count: usize) {
+        let left = self.filled - count;
+        self.as_mut_slice().copy_within(count.., 0);
+        self.filled = left;
+    }
+
     #[allow(unsafe_code)]
-    fn as_slice(&self) -> &[u8] {
+    fn as_mut_slice(&mut self) -> &mut [u8] {
+        // SAFETY: so many were written, from the first on, and nobody else knows of them.
+        unsafe { std::slice::from_raw_parts_mut(self.room.as_ptr(), self.filled) }
+    }
+
+    #[allow(unsafe_code)]
+    pub fn as_slice(&self) -> &[u8] {
         // SAFETY: so many were written, from the first on.
         unsafe { std::slice::from_raw_parts(self.room.as_ptr(), self.filled) }
     }

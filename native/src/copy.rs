@@ -1,12 +1,15 @@
 //! COPY BINARY to RECORD lines. The twin of `Decoder` in `source_postgres.decode`, which says what is meant.
 
-use std::time::Duration;
+use std::ffi::c_int;
+use std::io;
+use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyString, PyTuple, PyType};
 
 use crate::bytes::Growing;
+use crate::fd::{writable, write};
 use crate::libpq::{Libpq, Taken};
 use crate::values::{quote, Broken, Layout};
 
@@ -130,6 +133,37 @@ impl Lines {
             }
         }
         Ok(())
+    }
+}
+
+/// Where full blocks go without Python.
+struct Sink {
+    fd: c_int,
+    /// Until then, and until so many bytes are written, nobody else needs to be asked.
+    deadline: Instant,
+    most: usize,
+    written: usize,
+}
+
+impl Sink {
+    /// Write the block; false where its writer wants to return: it was not taken as a whole, or enough was written.
+    /// The rest of the block stays in it.
+    fn take(&mut self, block: &mut Growing) -> io::Result<bool> {
+        let mut sent = 0;
+        // Only where something is taken may we block: a signal ends a write early, but none that begins after it.
+        while sent < block.len() && writable(self.fd, self.deadline.saturating_duration_since(Instant::now())) {
+            match write(self.fd, &block.as_slice()[sent..]) {
+                Ok(count) => sent += count,
+                Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => break,
+                Err(error) => return Err(error),
+            }
+            if sent < block.len() {
+                break; // By a signal.
+            }
+        }
+        block.drop_first(sent);
+        self.written += sent;
+        Ok(block.len() == 0 && self.written < self.most && Instant::now() < self.deadline)
     }
 }
 
@@ -302,6 +336,8 @@ pub struct CopyDecoder {
     frame: Frame,
     lines: Lines,
     error: Py<PyType>,
+    /// What `flow` could not tell, since it had written before.
+    stop: Option<Stop>,
 }
 
 #[pymethods]
@@ -333,7 +369,7 @@ impl CopyDecoder {
             count: 0,
             block,
         };
-        Ok(CopyDecoder { frame, lines, error })
+        Ok(CopyDecoder { frame, lines, error, stop: None })
     }
 
     /// The hidden values of the last complete row.
@@ -389,6 +425,48 @@ impl CopyDecoder {
             Taken::Quiet => Ok(Some(false)),
             Taken::Over => Ok(None),
         }
+    }
+
+    /// As `pull`, with full blocks written to `fd`, until `size` bytes are written or the time is up (or a signal
+    /// came, or `fd` takes no more). Returns if the COPY is over, the rows and bytes of this call, and the lines of
+    /// them that are not written. What went wrong is raised by the next call, so that what was written is known.
+    fn flow<'py>(
+        &mut self,
+        py: Python<'py>,
+        libpq: &Bound<'_, Libpq>,
+        connection: &Bound<'_, PyAny>,
+        fd: c_int,
+        milliseconds: u64,
+        size: usize,
+    ) -> PyResult<(bool, usize, usize, Bound<'py, PyBytes>)> {
+        if let Some(stop) = self.stop.take() {
+            return Err(self.stopped(py, stop));
+        }
+        let pointer: usize = connection.getattr("pgconn_ptr")?.extract()?;
+        let (libpq, time) = (libpq.get(), Duration::from_millis(milliseconds));
+        let mut sink = Sink { fd, deadline: Instant::now() + time, most: size, written: 0 };
+        let (frame, lines, stop) = (&mut self.frame, &mut self.lines, &mut self.stop);
+        let taken = py.detach(|| {
+            let visit = |message: &[u8]| match frame.feed(message, lines) {
+                Err(problem) => {
+                    *stop = Some(problem);
+                    Some(Ok(()))
+                }
+                Ok(()) if !lines.is_full() => None,
+                Ok(()) => match lines.bytes.as_mut().map_or(Ok(true), |block| sink.take(block)) {
+                    Ok(true) => None,
+                    Ok(false) => Some(Ok(())),
+                    Err(error) => Some(Err(error)),
+                },
+            };
+            pull(libpq, pointer, time, visit)
+        });
+        let over = matches!(taken, Taken::Over);
+        if let Taken::Stopped(written) = taken {
+            written?;
+        }
+        let (rest, count) = self.take(py);
+        Ok((over, count, sink.written + rest.as_bytes().len(), rest))
     }
 
     /// The lines complete and not yet taken, and how many they are.

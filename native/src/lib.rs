@@ -30,5 +30,5 @@ mod connector_native {
 
     /// Counts the changes of this interface: the Python side asks for the one that it was written for.
     #[pymodule_export]
-    const INTERFACE: u32 = 4;
+    const INTERFACE: u32 = 5;
 }

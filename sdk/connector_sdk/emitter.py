@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from connector_sdk import protocol
 from connector_sdk.envelope import Envelope, record_envelope
 from connector_sdk.meter import Meter
 from connector_sdk.output import Output
-from connector_sdk.rows import Checkpoint, ConfigUpdate, Estimate, Lines, Records, Row, Yielded
+from connector_sdk.rows import Checkpoint, ConfigUpdate, Estimate, Flow, Flown, Lines, Records, Row, Yielded
 from connector_sdk.streams import StreamName
 from connector_sdk.values import carry, repaired
 
@@ -35,6 +36,9 @@ class Emitter:
             case Lines():
                 self._count(item.count, len(item.data))
                 self._output.data(self._enveloped(item))
+            case Flow():
+                self.running()
+                self._output.flow(partial(self._flown, item.write))
             case Checkpoint():
                 return item
             case Estimate():
@@ -62,6 +66,11 @@ class Emitter:
         self.running()
         self.rows += rows
         self._meter.add(rows, size)
+
+    def _flown(self, write: Callable[[int], Flown], fd: int) -> bytes:
+        rows, size, rest = write(fd)
+        self._count(rows, size)
+        return rest
 
     def _row(self, data: Mapping[str, Any], row: Row | None) -> None:
         carried = carry(data)

@@ -10,7 +10,7 @@ from types import ModuleType
 from connector_sdk.errors import ConfigError
 from connector_sdk.logs import log
 
-INTERFACE = 4
+INTERFACE = 5
 """The interface of `connector_native` that this version is written for."""
 _COST = (
     "Everything works, but a record costs many times the CPU in this process: more than twice where it is passed on, "

@@ -72,6 +72,10 @@ class Output:
         self._guarded(self._append, b"%b%b%b\n" % (head, data, tail), BLOCK)
         return len(data)
 
+    def flow(self, write: Callable[[int], bytes]) -> None:
+        """Lines that `write(fd)` writes by itself, after all that waits; what it hands back is written here."""
+        self._guarded(self._pass, write)
+
     def state(self, line: bytes) -> None:
         """A STATE: it leaves at once, and all that came before it."""
         self._guarded(self._append, line, 0)
@@ -119,13 +123,13 @@ class Output:
         else:
             raise Interrupted(signal)
 
-    def _guarded(self, action: Callable[[bytes, int], None], lines: bytes, limit: int) -> None:
+    def _guarded(self, action: Callable[..., None], *arguments: Any) -> None:
         """Run `action` so that a signal which comes meanwhile is raised after it, in the main thread."""
         if threading.get_ident() != self._main:
-            return action(lines, limit)
+            return action(*arguments)
         self._busy = True
         try:
-            action(lines, limit)
+            action(*arguments)
         finally:
             self._busy = False
         if self._signal is not None:
@@ -136,16 +140,32 @@ class Output:
 
     def _append(self, lines: bytes, limit: int) -> None:
         """Take the lines; write if more than `limit` bytes are waiting."""
-        while not self._lock.acquire(timeout=PATIENCE):
-            self._check_deadline()
+        self._acquire()
         try:
-            if len(self._buffer) + len(lines) > limit:
-                self._write(lines)
-            elif lines:
-                self._buffer += lines
-                self._wake_flusher()
+            self._add(lines, limit)
         finally:
             self._lock.release()
+
+    def _pass(self, write: Callable[[int], bytes]) -> None:
+        self._acquire()
+        try:
+            self._add(b"", 0)
+            self._add(write(self._fd), BLOCK)
+        except BrokenPipeError:
+            raise ReaderGone from None
+        finally:
+            self._lock.release()
+
+    def _acquire(self) -> None:
+        while not self._lock.acquire(timeout=PATIENCE):
+            self._check_deadline()
+
+    def _add(self, lines: bytes, limit: int) -> None:
+        if len(self._buffer) + len(lines) > limit:
+            self._write(lines)
+        elif lines:
+            self._buffer += lines
+            self._wake_flusher()
 
     def _check_deadline(self) -> None:
         if self._deadline is not None and time.monotonic() > self._deadline:

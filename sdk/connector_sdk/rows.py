@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,27 @@ class Records:
     count: int
 
 
+class Flown(NamedTuple):
+    """What came of a `Flow`: the rows and bytes of its lines, and those of the lines that it has not written."""
+
+    rows: int
+    size: int
+    rest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """Complete RECORD messages that find their own way out: `write(fd)` writes them, each ended by `\\n`.
+
+    For native code that reads and writes without Python. It is called once, when all that was yielded before has left.
+    Nobody else may write meanwhile, so it returns soon: within some 200 ms, or when a reader that takes nothing for
+    longer takes something again, and always after a signal. What it has not written, half a line perhaps, it hands
+    back. It raises only where nothing was written, or nobody reads any more (BrokenPipeError).
+    """
+
+    write: Callable[[int], Flown]
+
+
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """A promise: nothing yielded before it need ever be read again. `state` is any JSON object."""
@@ -72,7 +93,7 @@ class ConfigUpdate:
     config: Mapping[str, Any]
 
 
-Yielded = Mapping[str, Any] | Row | Lines | Records | Checkpoint | Estimate | ConfigUpdate
+Yielded = Mapping[str, Any] | Row | Lines | Records | Flow | Checkpoint | Estimate | ConfigUpdate
 """All that `read` may yield."""
 
 Reader = Iterable[Yielded]

@@ -460,6 +460,32 @@ def test_an_interrupt_within_a_write_waits_for_its_end(monkeypatch: Any) -> None
         assert os.read(reading, 100) == b"after\n"
 
 
+def test_lines_that_write_themselves_come_in_their_turn() -> None:
+    """After what waits, and before what follows, what they hand back included; a signal is raised when that is kept."""
+    with pipe() as (reading, output):
+
+        def write(fd: int) -> bytes:
+            output.interrupt(15, 5.0)
+            os.write(fd, b"one\ntw")
+            return b"o\n"
+
+        output.data(b"zero\n")
+        with pytest.raises(Interrupted):
+            output.flow(write)
+        output.state(b"three\n")
+        assert os.read(reading, 100) == b"zero\none\ntwo\nthree\n"
+
+
+def test_lines_that_write_themselves_to_nobody() -> None:
+    with pipe() as (_, output):
+
+        def write(fd: int) -> bytes:
+            raise BrokenPipeError
+
+        with pytest.raises(ReaderGone):
+            output.flow(write)
+
+
 def test_after_the_deadline_nobody_is_waited_for() -> None:
     with pipe() as (_, output):
         with pytest.raises(Interrupted):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from connector_sdk.config import Config
 from connector_sdk.errors import ConfigError, TransientError
 from connector_sdk.retry import Backoff
-from connector_sdk.rows import Checkpoint, ConfigUpdate, Estimate, Lines, Records, Row
+from connector_sdk.rows import Checkpoint, ConfigUpdate, Estimate, Flow, Flown, Lines, Records, Row
 from connector_sdk.source import Source
 from connector_sdk.state import parse_input_state
 from connector_sdk.streams import ConfiguredStream, Stream, StreamName
@@ -89,6 +90,13 @@ def test_the_order_of_messages_of_a_stream(read_here: Any, say: Any) -> None:
 # What a source may yield
 
 
+def flown(fd: int, line: bytes) -> Flown:
+    """Two lines, of which one and a half are written."""
+    lines = 2 * line
+    written = os.write(fd, lines[: len(line) + len(line) // 2])
+    return Flown(2, len(lines), lines[written:])
+
+
 def test_rows_in_every_form(read_here: Any, say: Any) -> None:
     def read(config: Any, stream: ConfiguredStream) -> Iterator[Any]:
         yield {"form": "dict", "null": None}
@@ -97,12 +105,22 @@ def test_rows_in_every_form(read_here: Any, say: Any) -> None:
         yield Lines(b"", 0)
         envelope = stream.envelope()
         yield Records(b"".join(envelope.head + b'{"form":"records"}' + envelope.tail + b"\n" for _ in range(3)), 3)
+        yield Flow(lambda fd: flown(fd, envelope.head + b'{"form":"flow"}' + envelope.tail + b"\n"))
         yield {}
 
     said = read_here(source(read, Stream("a", {}, "n")), say.catalog({"name": "a", "namespace": "n"}))
-    assert [row.get("form") for row in said.rows] == ["dict", "row", "lines", "lines", *["records"] * 3, None]
+    assert [row.get("form") for row in said.rows] == [
+        "dict",
+        "row",
+        "lines",
+        "lines",
+        *["records"] * 3,
+        "flow",
+        "flow",
+        None,
+    ]
     assert said.rows[0] == {"form": "dict", "null": None}, "nulls are kept"
-    assert counts(said) == 8.0
+    assert counts(said) == 10.0
     for message in said.of("RECORD"):
         assert message["record"]["stream"] == "a"
         assert message["record"]["namespace"] == "n"

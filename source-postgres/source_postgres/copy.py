@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 import psycopg
 from psycopg import pq
 
-from connector_sdk import ConfiguredStream, native
+from connector_sdk import ConfiguredStream, Records, native
+from connector_sdk.rows import Flow
 from source_postgres.connect import Connection
 from source_postgres.decode import BLOCK, CopyError, Decoder, Decodes
-from source_postgres.pull import puller, wait
+from source_postgres.pull import flowing, puller, wait
 from source_postgres.types import Column
 
 
@@ -36,21 +37,42 @@ def copy(
     it. `check` is called while there is nothing to do, and may raise. What does not end well leaves the connection at
     work.
     """
+    _begin(connection, query, check)
+    pull = puller(connection.pgconn, decoder)
+    while (full := pull()) is not None:
+        if not full:
+            check()
+        yield from _taken(decoder)
+    _end(connection, decoder)
+    yield from _taken(decoder)
+
+
+def flow(connection: Connection, query: str, decoder: Decodes) -> Iterator[Records | Flow]:
+    """As `copy`, for lines that need not be seen here: they flow from the server to the output, where they can."""
+    current = flowing(connection.pgconn, decoder)
+    if current is None:
+        for lines, count in copy(connection, query, decoder):
+            yield Records(lines, count)
+        return
+    _begin(connection, query, nothing)
+    while not current.over:
+        yield Flow(current.write)
+    _end(connection, decoder)
+
+
+def _begin(connection: Connection, query: str, check: Callable[[], None]) -> None:
     pgconn = connection.pgconn
     pgconn.send_query(f"COPY ({query}) TO STDOUT (FORMAT binary)".encode())
     while pgconn.is_busy():
         check()
         wait(pgconn)
     _expect(connection, pq.ExecStatus.COPY_OUT)
-    pull = puller(pgconn, decoder)
-    while (full := pull()) is not None:
-        if not full:
-            check()
-        yield from _taken(decoder)
+
+
+def _end(connection: Connection, decoder: Decodes) -> None:
     _expect(connection, pq.ExecStatus.COMMAND_OK)
     _done(connection)
     decoder.finish()
-    yield from _taken(decoder)
 
 
 def _taken(decoder: Decodes) -> Iterator[tuple[bytes, int]]:

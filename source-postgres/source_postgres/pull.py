@@ -12,13 +12,16 @@ from typing import Any
 from psycopg import pq
 
 from connector_sdk import log, native
+from connector_sdk.rows import Flown
 from source_postgres.decode import Decodes
 
 Pull = Callable[[], "bool | None"]
 """True when a block is full, False after a tick without that (or a signal), None when the COPY is over."""
 
 TICK = 200
-"""Milliseconds after which a pull returns in any case."""
+"""Milliseconds after which native code returns in any case."""
+SIZE = 4 << 20
+"""Bytes that flow before Python is asked again: by then it costs nothing."""
 
 
 def puller(pgconn: pq.abc.PGconn, decoder: Decodes) -> Pull:
@@ -28,6 +31,26 @@ def puller(pgconn: pq.abc.PGconn, decoder: Decodes) -> Pull:
     if pull is None or library is None:
         return partial(_pull, pgconn, decoder)
     return partial(pull, library, pgconn, TICK)
+
+
+def flowing(pgconn: pq.abc.PGconn, decoder: Decodes) -> Flowing | None:
+    """As `puller`, for lines that nobody here wants to see; None where Python is needed to move them."""
+    flow = getattr(decoder, "flow", None)
+    library = _library() if flow else None
+    return None if flow is None or library is None else Flowing(partial(flow, library, pgconn))
+
+
+class Flowing:
+    """Lines of one COPY on their way from the server to the output, without Python."""
+
+    def __init__(self, flow: Callable[[int, int, int], tuple[bool, int, int, bytes]]) -> None:
+        self.over = False
+        self._flow = flow
+
+    def write(self, fd: int) -> Flown:
+        """For `Flow`: `SIZE` bytes, or what comes within a tick."""
+        self.over, rows, size, rest = self._flow(fd, TICK, SIZE)
+        return Flown(rows, size, rest)
 
 
 def _pull(pgconn: pq.abc.PGconn, decoder: Decodes) -> bool | None:

@@ -16,7 +16,7 @@ from connector_sdk.errors import ConnectorError
 from connector_sdk.rows import Yielded
 from source_postgres.config import PostgresConfig
 from source_postgres.connect import Connection, connections
-from source_postgres.copy import copy, make_decoder, nothing
+from source_postgres.copy import copy, flow, make_decoder
 from source_postgres.discover import Table
 from source_postgres.fan import Fan
 from source_postgres.hold import Held, Part
@@ -59,7 +59,7 @@ def by_ranges(
     helpers = min(limit, len(jobs)) - 1
     if helpers < 1:
         for job in jobs:
-            yield from _records(connection, stream, held.table, job)
+            yield from flow(connection, job.query, make_decoder(held.table.columns, stream))
         return
     fan = Fan()
     try:
@@ -97,15 +97,8 @@ def _work(connection: Connection, stream: ConfiguredStream, table: Table, jobs: 
 
 
 def _read(connection: Connection, stream: ConfiguredStream, table: Table, job: Job, fan: Fan) -> None:
-    for records in _records(connection, stream, table, job, fan.check):
-        fan.put(records, len(records.data))
-
-
-def _records(
-    connection: Connection, stream: ConfiguredStream, table: Table, job: Job, check: Callable[[], None] = nothing
-) -> Iterator[Records]:
-    for lines, count in copy(connection, job.query, make_decoder(table.columns, stream), check):
-        yield Records(lines, count)
+    for lines, count in copy(connection, job.query, make_decoder(table.columns, stream), fan.check):
+        fan.put(Records(lines, count), len(lines))
 
 
 def _help(config: PostgresConfig, stream: ConfiguredStream, table: Table, snapshot: str, jobs: Jobs, fan: Fan) -> None:
@@ -165,8 +158,8 @@ def in_order(
     last = time.monotonic()
     for step in steps:
         decoder = make_decoder(held.table.columns, stream, 1 if step.place else 0)
-        for lines, count in copy(connection, _query(held.table, step), decoder):
-            yield Records(lines, count)
+        for item in flow(connection, _query(held.table, step), decoder):
+            yield item
             if not step.place or decoder.hidden[0] is None:
                 continue
             found = decoder.hidden[0]

@@ -217,7 +217,7 @@ def test_a_snapshot_from_before_a_rewrite_is_not_used(
 
 
 def collect(reader: Any, stream: Any) -> list[int]:
-    return drain(iter(read(reader.config, stream)))
+    return drain(reader.items(stream))
 
 
 def test_a_view_of_a_table_that_is_rewritten_meanwhile(database: Database, reader_of: Make) -> None:
@@ -245,7 +245,7 @@ def test_a_column_changes_between_discover_and_read(
     database.execute("alter table t alter column v type text using 'two', drop column gone")
     database.execute("alter table t add column fresh int default 4")
     with caplog.at_level(logging.INFO):
-        lines = [item.data for item in read(reader.config, stream) if isinstance(item, Records) and item.count]
+        lines = [item.data for item in reader.items(stream) if isinstance(item, Records) and item.count]
     assert b'"data":{"id":1,"v":"two","fresh":4}' in lines[0]
     assert "lost columns that the catalog names; they are left out: gone" in caplog.text
     assert "columns that the catalog does not name; they are read as well: fresh" in caplog.text
@@ -477,7 +477,7 @@ def test_what_is_no_libpq_is_refused() -> None:
 def test_a_reader_that_stops_fills_the_queue_only(database: Database, reader_of: Make) -> None:
     fill(database, 30_000)
     reader = reader_of(database, max_db_connections=2)
-    items = reader.start("t")
+    items = iter(read(reader.config, reader.stream("t")))
     seen = first_rows(items)
     held = -1
     frame: dict[str, Any] = {}

@@ -285,6 +285,7 @@ def test_a_checkpoint_speaks_for_what_came_before(database: Database, reader_of:
     database.execute("insert into t select g, null from generate_series(2001, 2010) g")
     reader = reader_of(database)
     monkeypatch.setattr("source_postgres.scan.time.monotonic", itertools.count(step=1000).__next__)
+    monkeypatch.setattr("source_postgres.pull.SIZE", 1)  # Each block is one to be asked about.
     seen: set[int] = set()
     points = []
     with database.connect(autocommit=False) as late:
@@ -316,6 +317,7 @@ def test_checkpoints_by_xmin(database: Database, reader_of: Make, monkeypatch: A
         first = number * 100 + 1
         database.execute(f"insert into t select g, repeat('x', 3000) from generate_series({first}, {first + 99}) g")
     monkeypatch.setattr("source_postgres.scan.time.monotonic", itertools.count(step=1000).__next__)
+    monkeypatch.setattr("source_postgres.pull.SIZE", 1)  # Each block is one to be asked about.
     result, points = reader.result(), []
     with database.connect(autocommit=False) as late:
         late.execute("insert into t values (5000)")
