@@ -52,7 +52,7 @@ class Emitter:
         return None
 
     def running(self) -> None:
-        """Say RUNNING, once: at the first row, or at the latest before the end of a stream that has none."""
+        """Say RUNNING, once: at the first row or before a flow, else before the end of the stream."""
         if not self._running:
             self._running = True
             self._output.message(protocol.status_line(self.stream, "RUNNING"))
