@@ -130,7 +130,7 @@ def alarms() -> Iterator[None]:
 def test_signals_tear_nothing(connection: psycopg.Connection) -> None:
     """Each ends a wait or a write early: what is left of the block waits for the next one who writes."""
     expected = wanted(connection)
-    with sink(lambda piece: time.sleep(0.001)) as to:
+    with sink(lambda piece: time.sleep(0.001)) as to:  # A slow reader, so that writes are cut short.
         to.take(flow(connection, ROWS, decoder_of()))
     assert to.took == expected
     assert to.rows == 20_000
@@ -139,7 +139,7 @@ def test_signals_tear_nothing(connection: psycopg.Connection) -> None:
 def test_messages_come_between_whole_lines(connection: psycopg.Connection) -> None:
     """Another thread has something to say while a slow reader makes blocks wait."""
     over = threading.Event()
-    with sink(lambda piece: time.sleep(0.001)) as to:
+    with sink(lambda piece: time.sleep(0.001)) as to:  # A slow reader, so that writes are cut short.
 
         def talk() -> None:
             while not over.wait(0.001):
