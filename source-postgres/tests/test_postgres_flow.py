@@ -100,12 +100,12 @@ def wanted(connection: psycopg.Connection) -> bytes:
 def stops_once() -> Callable[[bytes], None]:
     """A reader that takes nothing for longer than native code may stay away."""
     pauses = iter([0.0] * 20 + [3 * pull.TICK / 1000])
-    return lambda piece: time.sleep(next(pauses, 0.0))
+    return lambda piece: time.sleep(next(pauses, 0.0))  # The stop is what is tested.
 
 
 @pytest.mark.parametrize(
     "look",
-    [lambda piece: None, lambda piece: time.sleep(0.002), stops_once()],
+    [lambda piece: None, lambda piece: time.sleep(0.002), stops_once()],  # Readers of three speeds.
     ids=["quick", "slow", "stops"],
 )
 def test_the_lines_are_those_of_the_twin(connection: psycopg.Connection, look: Callable[[bytes], None]) -> None:
