@@ -53,6 +53,10 @@ class Output:
         self._filled = threading.Event()
         self._flusher: threading.Thread | None = None
         self._deadline: float | None = None
+        self._flowing: int | None = None
+        """The thread in which lines write themselves."""
+        self._aside = bytearray()
+        """What that thread has said meanwhile."""
         self._main = threading.main_thread().ident
         self._busy = False
         self._signal: int | None = None
@@ -73,7 +77,10 @@ class Output:
         return len(data)
 
     def flow(self, write: Callable[[int], bytes]) -> None:
-        """Lines that `write(fd)` writes by itself, after all that waits; what it hands back is written here."""
+        """Lines that `write(fd)` writes by itself, after all that waits; what it hands back is written here.
+
+        What `write` says, such as a notice of the server, comes after them.
+        """
         self._guarded(self._pass, write)
 
     def state(self, line: bytes) -> None:
@@ -125,7 +132,7 @@ class Output:
 
     def _guarded(self, action: Callable[..., None], *arguments: Any) -> None:
         """Run `action` so that a signal which comes meanwhile is raised after it, in the main thread."""
-        if threading.get_ident() != self._main:
+        if self._busy or threading.get_ident() != self._main:
             return action(*arguments)
         self._busy = True
         try:
@@ -140,6 +147,9 @@ class Output:
 
     def _append(self, lines: bytes, limit: int) -> None:
         """Take the lines; write if more than `limit` bytes are waiting."""
+        if self._flowing == threading.get_ident():
+            self._aside += lines
+            return
         self._acquire()
         try:
             self._add(lines, limit)
@@ -150,7 +160,14 @@ class Output:
         self._acquire()
         try:
             self._add(b"", 0)
-            self._add(write(self._fd), BLOCK)
+            self._flowing = threading.get_ident()
+            try:
+                self._add(write(self._fd), BLOCK)
+            finally:
+                self._flowing = None
+                if self._aside:
+                    self._add(bytes(self._aside), 0)
+                    self._aside.clear()
         except BrokenPipeError:
             raise ReaderGone from None
         finally:

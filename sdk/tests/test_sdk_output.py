@@ -476,6 +476,34 @@ def test_lines_that_write_themselves_come_in_their_turn() -> None:
         assert os.read(reading, 100) == b"zero\none\ntwo\nthree\n"
 
 
+def test_what_is_said_while_lines_write_themselves_comes_after_them() -> None:
+    """By the thread that lets them: a notice of the server, or progress. It must neither wait for itself nor tear."""
+    with pipe() as (reading, output):
+
+        def write(fd: int) -> bytes:
+            os.write(fd, b"one\ntw")
+            output.message(b"said\n")
+            output.interrupt(15, 5.0)
+            output.data(b"more\n")
+            return b"o\n"
+
+        with pytest.raises(Interrupted):
+            output.flow(write)
+        assert os.read(reading, 100) == b"one\ntwo\nsaid\nmore\n"
+
+
+def test_what_was_said_before_lines_fail_is_kept() -> None:
+    with pipe() as (reading, output):
+
+        def write(fd: int) -> bytes:
+            output.message(b"said\n")
+            raise ValueError
+
+        with pytest.raises(ValueError):
+            output.flow(write)
+        assert os.read(reading, 100) == b"said\n"
+
+
 def test_lines_that_write_themselves_to_nobody() -> None:
     with pipe() as (_, output):
 

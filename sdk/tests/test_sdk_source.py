@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from connector_sdk import meter
 from connector_sdk.config import Config
 from connector_sdk.errors import ConfigError, TransientError
 from connector_sdk.retry import Backoff
@@ -125,6 +126,22 @@ def test_rows_in_every_form(read_here: Any, say: Any) -> None:
         assert message["record"]["stream"] == "a"
         assert message["record"]["namespace"] == "n"
         assert type(message["record"]["emitted_at"]) is int
+
+
+def test_progress_is_told_in_every_form(read_here: Any, say: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meter, "EVERY", 0.0)
+
+    def read(config: Any, stream: ConfiguredStream) -> Iterator[Any]:
+        envelope = stream.envelope()
+        line = envelope.head + b"{}" + envelope.tail + b"\n"
+        yield {}
+        yield Lines(b"{}\n", 1)
+        yield Records(line, 1)
+        yield Flow(lambda fd: flown(fd, line))
+
+    said = read_here(source(read, Stream("a", {})), say.catalog("a"))
+    assert len(said.rows) == 5
+    assert len([m for m in said.of("LOG") if m["log"]["message"].endswith("so far")]) == 4
 
 
 def test_an_estimate_and_a_changed_config_go_out_as_they_are(read_here: Any, say: Any) -> None:

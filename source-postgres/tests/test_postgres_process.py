@@ -190,6 +190,23 @@ def test_a_reader_that_stops_for_long(database: Database, command: Any) -> None:
         database.execute("drop owned by hasty; drop role hasty")
 
 
+def test_what_is_told_while_rows_flow(database: Database, command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Progress of a long run, and notices of the server, which come from within libpq."""
+    monkeypatch.setenv("LOG_LEVEL", "DEBUG")
+    database.execute(
+        "create function says(g int) returns int language plpgsql as"
+        " $$ begin raise warning 'row %', g; perform pg_sleep(1.1); return g; end $$;"
+        "create view talkative as select says(g) as id from generate_series(1, 11) g"
+    )
+    config = config_of(database)
+    messages, code = command.run("read", config, catalog_of(command, config))
+    assert code == 0
+    assert ids(messages) == list(range(1, 12))
+    told = [message["log"]["message"] for message in messages if message["type"] == "LOG"]
+    assert [line for line in told if line.startswith("PostgreSQL: row")] == [f"PostgreSQL: row {g}" for g in range(1, 12)]
+    assert any(line.endswith("so far") for line in told)
+
+
 def kill_backends(database: Database) -> None:
     database.execute(
         "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'source-postgres'"
