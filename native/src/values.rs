@@ -1,7 +1,7 @@
 //! The bytes of one PostgreSQL value, as COPY BINARY gives them, to JSON.
 //! The twin of `source_postgres.values`, which says what is meant; the names of the layouts are those of its table.
 
-use memchr::memchr2;
+use memchr::{memchr, memchr2};
 
 /// Levels of arrays and objects in one json value.
 const MAX_DEPTH: i64 = 500;
@@ -151,7 +151,7 @@ fn text(raw: &[u8], out: &mut Vec<u8>) -> Decoded {
 }
 
 fn json(raw: &[u8], out: &mut Vec<u8>) -> Decoded {
-    if simdutf8::basic::from_utf8(raw).is_err() || too_deep(raw) {
+    if simdutf8::basic::from_utf8(raw).is_err() || too_deep(raw) || holds_half_a_pair(raw) {
         return lost(out);
     }
     let mut rest = raw;
@@ -184,6 +184,38 @@ fn too_deep(value: &[u8]) -> bool {
         }
     }
     false
+}
+
+fn holds_half_a_pair(value: &[u8]) -> bool {
+    let mut rest = value;
+    while let Some(place) = memchr(b'\\', rest) {
+        let escape = &rest[place..];
+        let (half, size) = match surrogate(escape) {
+            Some(Half::First) if surrogate(escape.get(6..).unwrap_or_default()) == Some(Half::Second) => (false, 12),
+            Some(_) => (true, 6),
+            None => (false, 2),
+        };
+        if half {
+            return true;
+        }
+        rest = escape.get(size..).unwrap_or_default();
+    }
+    false
+}
+
+#[derive(PartialEq)]
+enum Half {
+    First,
+    Second,
+}
+
+/// Which half of a surrogate pair the text begins with, as an escape.
+fn surrogate(text: &[u8]) -> Option<Half> {
+    match text {
+        [b'\\', b'u', b'd' | b'D', b'8' | b'9' | b'a' | b'b' | b'A' | b'B', ..] => Some(Half::First),
+        [b'\\', b'u', b'd' | b'D', b'c'..=b'f' | b'C'..=b'F', ..] => Some(Half::Second),
+        _ => None,
+    }
 }
 
 /// What follows the version of a jsonb value.

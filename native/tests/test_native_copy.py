@@ -95,6 +95,9 @@ JSONS = st.one_of(
     TEXTS,
     st.sampled_from([b'{"a": [1,\n2]}', b'"\\"\r"', b"[" * 500 + b"]" * 500, b"[" * 501 + b"]" * 501, b"[" * 501]),
     st.just(b"[" * 251 + b"\\" + b"[" * 251),
+    st.lists(st.sampled_from([rb"\ud83d", rb"\uDE00", rb"\u00e4", b"\\", b"\\u", b"d", b"8", b'"', b"x"])).map(
+        b"".join
+    ),
     st.lists(st.sampled_from([b"[" * 250, b"]" * 250, b"{" * 200, b'"', b"\\", b"\n", b"[", b"}", b"a"])).map(b"".join),
 )
 FLOATS = st.floats(width=64) | st.integers(-1100, 1100).map(lambda power: math.ldexp(1.0, max(-1074, min(1023, power))))

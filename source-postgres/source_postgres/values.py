@@ -15,7 +15,7 @@ These definitions are the meaning; whatever else decodes the same bytes gives th
   months and days stay apart, and the stock connector gives the same.
 - **JSON** passes unchanged, but raw line breaks, which stand only between tokens, become spaces.
 - **Lost**, so null and told: NaN and the infinities of numbers, infinite dates and timestamps, text that is not UTF-8,
-  JSON nested more than `MAX_DEPTH` levels deep.
+  JSON nested more than `MAX_DEPTH` levels deep or with half of a surrogate pair (`"\\ud83d"`), which is no character.
 
 A decoder raises an error (`CopyError`, `struct.error`) for bytes that PostgreSQL does not write.
 """
@@ -94,7 +94,7 @@ def _json(raw: memoryview) -> bytes:
         value = b"".join(piece.replace("\n", " ").replace("\r", " ").encode() for piece in _pieces(raw))
     except UnicodeDecodeError:
         return LOST
-    return LOST if _deeper_than(MAX_DEPTH, value) else value
+    return LOST if _deeper_than(MAX_DEPTH, value) or _holds_half_a_pair(value) else value
 
 
 _STEP = re.compile(rb'\\.|["\[{}\]]')
@@ -112,6 +112,20 @@ def _deeper_than(limit: int, value: bytes) -> bool:
             if depth > limit:
                 return True
     return False
+
+
+_SURROGATES = re.compile(
+    rb"\\u[dD][89abAB]..\\u[dD][c-fC-F](?:..)?"  # A pair,
+    rb"|(\\u[dD][89a-fA-F])"  # half of one,
+    rb"|\\.",  # or another escape.
+    re.DOTALL,
+)
+
+
+def _holds_half_a_pair(value: bytes) -> bool:
+    if rb"\ud" not in value and rb"\uD" not in value:
+        return False
+    return any(escape[1] for escape in _SURROGATES.finditer(value))
 
 
 def _versioned(decode: Decode) -> Decode:

@@ -265,6 +265,27 @@ def test_json_deeper_than_500_levels_is_lost(document: bytes, expected: bool) ->
     assert value("jsonb", b"\1" + document) == (document.decode() if expected else "null")
 
 
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        (rb'"\ud83d\ude00"', True),
+        (rb'{"\uD83D\uDE00":"\u00e4"}', True),
+        (rb'"cut \ud83d"', False),
+        (rb'["\ud83d", "\ude00"]', False),
+        (rb'"\ude00\ud83d"', False),
+        (rb'"\ud83d\ud83d\ude00"', False),
+        (rb'{"\uDE00":1}', False),
+        (rb'"\\ud83d \\\\uDE00"', True),
+        (rb'"\\\ud83d"', False),
+        (rb'"\n\ud83d\n"', False),
+        (rb'"\udab1\udfff\"\ud7ff\ue000"', True),
+    ],
+)
+def test_half_of_a_surrogate_pair_is_lost(document: bytes, expected: bool) -> None:
+    """PostgreSQL's json takes it; nobody who reads the line as JSON in UTF-8 does."""
+    assert value("json", document) == (document.decode() if expected else "null")
+
+
 # Bytes of any kind
 
 

@@ -203,7 +203,9 @@ def test_what_is_told_while_rows_flow(database: Database, command: Any, monkeypa
     assert code == 0
     assert ids(messages) == list(range(1, 12))
     told = [message["log"]["message"] for message in messages if message["type"] == "LOG"]
-    assert [line for line in told if line.startswith("PostgreSQL: row")] == [f"PostgreSQL: row {g}" for g in range(1, 12)]
+    assert [line for line in told if line.startswith("PostgreSQL: row")] == [
+        f"PostgreSQL: row {g}" for g in range(1, 12)
+    ]
     assert any(line.endswith("so far") for line in told)
 
 
