@@ -19,7 +19,7 @@ LONGEST_SEGMENT = 180
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of the command: when it began, and a name that no other run has."""
+    """One run of a stream: when the command began, and a name that no other run has."""
 
     time: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
     id: str = field(default_factory=lambda: secrets.token_hex(4))

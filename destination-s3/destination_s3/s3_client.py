@@ -90,7 +90,7 @@ def _keys(config: S3Config) -> dict[str, str]:
         "aws_secret_access_key": config.secret_access_key,
         "aws_session_token": config.session_token,
     }
-    return {name: value.get_secret_value() for name, value in named.items() if value is not None}
+    return {name: value.get_secret_value() for name, value in named.items() if value}
 
 
 def _assume_role(session: Any, config: S3Config, keys: dict[str, str], region: str) -> None:

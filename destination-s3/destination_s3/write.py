@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 
 from connector_sdk import ConfiguredStream, Replace, StreamName, log
@@ -25,7 +26,7 @@ class Place:
     """What all streams of a run share."""
 
     objects: Objects
-    run: Run
+    began: datetime
     sender: Executor
 
 
@@ -45,10 +46,10 @@ _lock = threading.Lock()
 
 
 def place_of(config: S3Config) -> Place:
-    """The same for every stream of this config: one client, one run."""
+    """The same for every stream of this config: one client, one time."""
     with _lock:
         if id(config) not in _places:
-            place = Place(objects_of(config), Run(), ThreadPoolExecutor(SENDERS, thread_name_prefix="send"))
+            place = Place(objects_of(config), Run().time, ThreadPoolExecutor(SENDERS, thread_name_prefix="send"))
             _places[id(config)] = config, place
         return _places[id(config)][1]
 
@@ -72,15 +73,19 @@ def warm_up(config: S3Config) -> None:
 
 @contextmanager
 def open_stream(config: S3Config, stream: ConfiguredStream) -> Iterator[ObjectStore]:
-    """The store of a stream. After the yield, what the stream replaces goes: never before all that is new is safe."""
+    """The store of a stream. After the yield, what the stream replaces goes: never before all that is new is safe.
+
+    A stream that was complete may be opened again. That is another run: its objects have other names.
+    """
     place = place_of(config)
-    made = layout(config, stream, place.run)
-    names = names_of(config, stream.id, place.run, made.extension, stream.sync_id)
-    tidy_up = partial(place.objects.remove_leftovers, names.folder, stream.id, place.run.id)
+    run = Run(place.began)
+    made = layout(config, stream, run)
+    names = names_of(config, stream.id, run, made.extension, stream.sync_id)
+    tidy_up = partial(place.objects.remove_leftovers, names.folder, stream.id, run.id)
     if stream.replace is not Replace.NOTHING:
         place.objects.require_listing(names.folder)
         tidy_up()
-    tags = Tags(stream.id, stream.generation_id, place.run.id)
+    tags = Tags(stream.id, stream.generation_id, run.id)
     store = ObjectStore(place.objects, made, names.object, tags, config.file_size_mb << 20, place.sender)
     if stream.replace is Replace.NOTHING:
         store.before_first = tidy_up  # Not now: without rows there is no need to connect.
@@ -93,7 +98,7 @@ def open_stream(config: S3Config, stream: ConfiguredStream) -> Iterator[ObjectSt
 
 
 def _remove_old(place: Place, names: Names, stream: ConfiguredStream) -> None:
-    old = [found for found in place.objects.find(names.folder, stream.id) if replaced(found, stream, place.run)]
+    old = [found for found in place.objects.find(names.folder, stream.id) if replaced(found, stream, names.run)]
     if old:
         log.info("The stream %s is complete: %d older files go.", stream.id, len(old))
     place.objects.delete(old)

@@ -36,6 +36,17 @@ def test_overwrite_leaves_only_what_it_wrote(place: Any, users: ConfiguredStream
     assert place.rows() == [{"id": 3}]
 
 
+def test_a_stream_that_comes_again_in_one_run(place: Any, users: ConfiguredStream, overwrite: Overwrite) -> None:
+    """As the output of one source after that of another: the second run writes over no file of the first."""
+    config = place.config()
+    for stream, expected in ((users, [1, 2]), (overwrite(users), [2])):
+        for number in (1, 2):
+            with open_stream(config, stream) as store:
+                store.write(_batch(users, number))
+                store.commit()
+        assert place.rows() == [{"id": number} for number in expected]
+
+
 def test_the_old_files_stand_until_all_is_complete(place: Any, users: ConfiguredStream, overwrite: Overwrite) -> None:
     place.write(users, [{"id": 1}])
     with open_stream(place.config(), overwrite(users)) as store:

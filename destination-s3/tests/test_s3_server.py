@@ -483,12 +483,14 @@ def test_no_credentials(behind: Any) -> None:
         check(without_keys(behind).config())
 
 
+@pytest.mark.parametrize("empty", [{}, {"access_key_id": "", "secret_access_key": "", "session_token": ""}])
 def test_keys_and_endpoint_of_the_environment(
-    bucket: Any, s3: Any, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+    bucket: Any, s3: Any, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, empty: dict[str, str]
 ) -> None:
+    """Also where a form was left empty."""
     for name, value in {**s3.environment, "AWS_ENDPOINT_URL_S3": proxy.endpoint}.items():
         monkeypatch.setenv(name, value)
-    check(without_keys(bucket, endpoint="").config())
+    check(without_keys(bucket, endpoint="", **empty).config())
     assert {signer(asked) for asked in proxy.asked} == {s3.access_key}
 
 
