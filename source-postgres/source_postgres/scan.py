@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -91,9 +91,16 @@ def _jobs(table: Table, part: Part, split: bool) -> Iterator[Job]:
 
 
 def _work(connection: Connection, stream: ConfiguredStream, table: Table, jobs: Jobs, fan: Fan) -> None:
-    with suppress(IndexError):
-        while True:
-            _read(connection, stream, table, jobs.popleft(), fan)
+    while job := _next(jobs):
+        _read(connection, stream, table, job, fan)
+
+
+def _next(jobs: Jobs) -> Job | None:
+    """A job that nobody else has; None where all are taken."""
+    try:
+        return jobs.popleft()
+    except IndexError:
+        return None
 
 
 def _read(connection: Connection, stream: ConfiguredStream, table: Table, job: Job, fan: Fan) -> None:
@@ -103,40 +110,35 @@ def _read(connection: Connection, stream: ConfiguredStream, table: Table, job: J
 
 def _help(config: PostgresConfig, stream: ConfiguredStream, table: Table, snapshot: str, jobs: Jobs, fan: Fan) -> None:
     """Read jobs over a connection of its own, under the snapshot. Who cannot join leaves the work to others."""
-    try:
-        with connections(config).one() as connection:
-            joined = ""
-            while jobs:
-                job = jobs.popleft()
-                if job.source != joined:
-                    _join(connection, config, snapshot, job, jobs)
-                    joined = job.source
-                _read(connection, stream, table, job, fan)
-            end(connection)
-    except IndexError:
-        return
-    except ConnectorError as error:
-        connections(config).limit -= 1  # The next table need not try it again.
-        log.warning("One connection less than max_db_connections is used from here on: %s", error)
-    except _CannotJoin as error:
-        log.warning("%s is read over fewer connections than it might be: %s", stream.id, error)
-
-
-class _CannotJoin(Exception):
-    pass
-
-
-def _join(connection: Connection, config: PostgresConfig, snapshot: str, job: Job, jobs: Jobs) -> None:
-    """Take part in the snapshot, with a lock on the table and its indexes. Gives the job back where that fails."""
-    try:
+    with ExitStack() as stack:
+        try:
+            connection = stack.enter_context(connections(config).one())
+        except ConnectorError as error:
+            connections(config).limit -= 1  # The next table need not try it again.
+            log.warning("One connection less than max_db_connections is used from here on: %s", error)
+            return
+        joined = ""
+        while job := _next(jobs):
+            if job.source != joined:
+                try:
+                    _join(connection, config, snapshot, job)
+                except psycopg.Error as error:
+                    jobs.appendleft(job)
+                    problem = error.diag.message_primary or error
+                    log.warning("%s is read over fewer connections than it might be: %s", stream.id, problem)
+                    return
+                joined = job.source
+            _read(connection, stream, table, job, fan)
         end(connection)
-        begin(connection, config)
-        run(connection, f"SET TRANSACTION SNAPSHOT {literal(snapshot)}")
-        run(connection, f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'; SELECT FROM {job.source} LIMIT 0")
-        run(connection, "SET LOCAL lock_timeout = 0")
-    except psycopg.Error as error:
-        jobs.appendleft(job)
-        raise _CannotJoin(str(error.diag.message_primary or error)) from None
+
+
+def _join(connection: Connection, config: PostgresConfig, snapshot: str, job: Job) -> None:
+    """Take part in the snapshot, with a lock on the table and its indexes."""
+    end(connection)
+    begin(connection, config)
+    run(connection, f"SET TRANSACTION SNAPSHOT {literal(snapshot)}")
+    run(connection, f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'; SELECT FROM {job.source} LIMIT 0")
+    run(connection, "SET LOCAL lock_timeout = 0")
 
 
 # In order
