@@ -1,7 +1,6 @@
 //! COPY BINARY to RECORD lines. The twin of `Decoder` in `source_postgres.decode`, which says what is meant.
 
 use std::ffi::c_int;
-use std::io;
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
@@ -147,23 +146,15 @@ struct Sink {
 
 impl Sink {
     /// Write the block; false where its writer wants to return: it was not taken as a whole, or enough was written.
-    /// The rest of the block stays in it.
-    fn take(&mut self, block: &mut Growing) -> io::Result<bool> {
-        let mut sent = 0;
+    /// The rest of the block stays in it, and who writes that meets the error that there was.
+    fn take(&mut self, block: &mut Growing) -> bool {
         // Only where something is taken may we block: a signal ends a write early, but none that begins after it.
-        while sent < block.len() && writable(self.fd, self.deadline.saturating_duration_since(Instant::now())) {
-            match write(self.fd, &block.as_slice()[sent..]) {
-                Ok(count) => sent += count,
-                Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => break,
-                Err(error) => return Err(error),
-            }
-            if sent < block.len() {
-                break; // By a signal.
-            }
+        if writable(self.fd, self.deadline.saturating_duration_since(Instant::now())) {
+            let sent = write(self.fd, block.as_slice()).unwrap_or(0);
+            block.drop_first(sent);
+            self.written += sent;
         }
-        block.drop_first(sent);
-        self.written += sent;
-        Ok(block.len() == 0 && self.written < self.most && Instant::now() < self.deadline)
+        block.len() == 0 && self.written < self.most && Instant::now() < self.deadline
     }
 }
 
@@ -450,23 +441,15 @@ impl CopyDecoder {
             let visit = |message: &[u8]| match frame.feed(message, lines) {
                 Err(problem) => {
                     *stop = Some(problem);
-                    Some(Ok(()))
+                    Some(())
                 }
                 Ok(()) if !lines.is_full() => None,
-                Ok(()) => match lines.bytes.as_mut().map_or(Ok(true), |block| sink.take(block)) {
-                    Ok(true) => None,
-                    Ok(false) => Some(Ok(())),
-                    Err(error) => Some(Err(error)),
-                },
+                Ok(()) => lines.bytes.as_mut().is_some_and(|block| !sink.take(block)).then_some(()),
             };
             pull(libpq, pointer, time, visit)
         });
-        let over = matches!(taken, Taken::Over);
-        if let Taken::Stopped(written) = taken {
-            written?;
-        }
         let (rest, count) = self.take(py);
-        Ok((over, count, sink.written + rest.as_bytes().len(), rest))
+        Ok((matches!(taken, Taken::Over), count, sink.written + rest.as_bytes().len(), rest))
     }
 
     /// The lines complete and not yet taken, and how many they are.

@@ -45,7 +45,7 @@ def run(connector: Connector, arguments: Sequence[str] | None = None) -> NoRetur
     sys.stdout = sys.stderr = cast(TextIO, _Masked(sys.stderr, output.mask))
     _listen(output)
     code = _guarded(lambda: _surrounded(connector, asked, output), connector, output)
-    _leave(code, output)
+    _leave(code, connector, output)
 
 
 def _listen(output: Output) -> None:
@@ -121,8 +121,8 @@ def _guarded(command: Callable[[], int], connector: Connector, output: Output) -
         return command()
     except Interrupted as interrupted:
         return 128 + interrupted.signal
-    except ReaderGone:
-        return _reader_gone(connector)
+    except ReaderGone as gone:
+        return _reader_gone(gone, connector)
     except BaseException as error:
         return _failed(error, connector, output)
 
@@ -130,26 +130,31 @@ def _guarded(command: Callable[[], int], connector: Connector, output: Output) -
 def _failed(error: BaseException, connector: Connector, output: Output) -> int:
     try:
         tell(output, error)
-    except ReaderGone:
-        return _reader_gone(connector)
+    except ReaderGone as gone:
+        return _reader_gone(gone, connector)
     except Interrupted:
         return FAILED
     return FAILED
 
 
-def _reader_gone(connector: Connector) -> int:
+def _reader_gone(gone: ReaderGone, connector: Connector) -> int:
     """`source | head` ends quietly. A destination whose acknowledgements nobody takes has failed, and says so."""
+    problem = str(gone)
     if isinstance(connector, Destination):
-        print("error: the output was closed, so acknowledgements cannot be delivered", file=sys.stderr, flush=True)
+        problem = problem or "the output was closed, so acknowledgements cannot be delivered"
+    if problem:
+        print(f"error: {problem}", file=sys.stderr, flush=True)
         return FAILED
     return READER_GONE
 
 
-def _leave(code: int, output: Output) -> NoReturn:
+def _leave(code: int, connector: Connector, output: Output) -> NoReturn:
     """Flush and end at once: lanes of a failed run may still hang in the network."""
     try:
         output.flush()
-    except (ReaderGone, Interrupted):
+    except ReaderGone as gone:
+        code = code or _reader_gone(gone, connector)
+    except Interrupted:
         code = code or READER_GONE
     sys.stderr.flush()
     os._exit(code)

@@ -8,6 +8,7 @@ import select
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from connector_sdk import protocol
@@ -26,7 +27,10 @@ PIPE_SIZE = 1 << 20
 
 
 class ReaderGone(Exception):
-    """Nobody reads our output any more (`| head` has seen enough), or not before the deadline of a shutdown."""
+    """Nobody reads our output any more (`| head` has seen enough), or not before the deadline of a shutdown.
+
+    With a text: it cannot be written for another reason, such as a disk that is full.
+    """
 
 
 class Interrupted(BaseException):
@@ -168,8 +172,6 @@ class Output:
                 if self._aside:
                     self._add(bytes(self._aside), 0)
                     self._aside.clear()
-        except BrokenPipeError:
-            raise ReaderGone from None
         finally:
             self._lock.release()
 
@@ -194,9 +196,12 @@ class Output:
         try:
             while written < size:
                 self._wait()
-                written += os.writev(self._fd, self._portion(_rest(self._buffer, lines, written)))
+                with suppress(BlockingIOError):  # The pipe was made so, and somebody else has filled it meanwhile.
+                    written += os.writev(self._fd, self._portion(_rest(self._buffer, lines, written)))
         except BrokenPipeError:
             raise ReaderGone from None
+        except OSError as error:
+            raise ReaderGone(f"the output cannot be written: {error.strerror}") from None
         finally:
             self._buffer = bytearray().join(_rest(self._buffer, lines, written) if written < size else ())
 

@@ -65,7 +65,7 @@ class Flow:
     For native code that reads and writes without Python. It is called once, when all that was yielded before has left.
     Nobody else may write meanwhile, so it returns soon: within some 200 ms, or when a reader that takes nothing for
     longer takes something again, and always after a signal. What it has not written, half a line perhaps, it hands
-    back. It raises only where nothing was written, or nobody reads any more (BrokenPipeError).
+    back: also where writing fails, which who writes the rest will meet. It raises only where nothing was written.
     """
 
     write: Callable[[int], Flown]

@@ -504,14 +504,29 @@ def test_what_was_said_before_lines_fail_is_kept() -> None:
         assert os.read(reading, 100) == b"said\n"
 
 
-def test_lines_that_write_themselves_to_nobody() -> None:
-    with pipe() as (_, output):
+def test_a_pipe_that_never_blocks_and_that_somebody_else_fills(monkeypatch: Any) -> None:
+    with pipe() as (reading, output):
+        writev, refused = os.writev, []
 
-        def write(fd: int) -> bytes:
-            raise BrokenPipeError
+        def full_at_first(fd: int, parts: Any) -> int:
+            if not refused:
+                refused.append(True)
+                raise BlockingIOError
+            return writev(fd, parts)
 
-        with pytest.raises(ReaderGone):
-            output.flow(write)
+        monkeypatch.setattr(os, "writev", full_at_first)
+        output.state(b"state\n")
+        assert os.read(reading, 100) == b"state\n"
+
+
+@pytest.mark.parametrize("verb", ["spec", "check", "read"])
+def test_a_disk_that_is_full(slow: Any, say: Any, verb: str) -> None:
+    """One line says so, whatever is written first."""
+    with open("/dev/full", "wb") as full:
+        given = [{"rows": 10, "pause": 0}, incremental(say)] if verb == "read" else []
+        process = slow.start(verb, *given, stdout=full)
+        _, err = process.communicate(timeout=LONG)
+    assert (process.returncode, err) == (1, b"error: the output cannot be written: No space left on device\n")
 
 
 def test_after_the_deadline_nobody_is_waited_for() -> None:

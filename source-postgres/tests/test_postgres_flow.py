@@ -185,6 +185,15 @@ def test_a_reader_that_has_gone(connection: psycopg.Connection) -> None:
         to.take(flow(connection, ROWS, decoder_of()))
 
 
+def test_a_disk_that_is_full(connection: psycopg.Connection) -> None:
+    with open("/dev/full", "wb") as full:
+        output = Output(full.fileno())
+        with pytest.raises(ReaderGone, match="No space left"):
+            for item in flow(connection, ROWS, decoder_of()):
+                assert isinstance(item, Flow)
+                output.flow(lambda fd, write=item.write: write(fd).rest)  # type: ignore[misc]
+
+
 def test_what_was_written_before_bad_bytes_is_counted(connection: psycopg.Connection) -> None:
     """Rows that nobody knows of would be read twice."""
     query = "SELECT CASE WHEN g < 100000 THEN '\\x01'::bytea ELSE '\\x0102' END FROM generate_series(1, 200000) g"
