@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from connector_sdk.errors import ConfigError
 from connector_sdk.streams import ConfiguredStream, StreamName
 from connector_sdk.values import number
 
@@ -38,6 +39,13 @@ class Block:
     def held(self) -> int:
         """About how many bytes of memory it takes: with the smallest rows, the objects weigh more than their text."""
         return _BLOCK_OBJECTS + len(self.lines) + 8 * len(self.emitted_at)
+
+    @property
+    def changes(self) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+        """The rows that lost something on the way, by their numbers in this block, with their `meta.changes`."""
+        for row, meta in self.metas.items():
+            if changes := _changes_in(meta):
+                yield row, changes
 
     def cut(self, rows: int, size: int) -> tuple[Block | None, Block | None]:
         """The longest beginning of at most `rows` rows and `size` bytes, and the rest. Either is None where empty."""
@@ -73,6 +81,22 @@ class Block:
         return Block(self.stream, self.lines[start:end], self.emitted_at[first:last], metas)
 
 
+class _Meta(msgspec.Struct):
+    changes: list[dict[str, Any]] | None = None
+
+
+_decode_meta = msgspec.json.Decoder(_Meta | None).decode
+
+
+def _changes_in(meta: bytes) -> list[dict[str, Any]]:
+    """What a `meta` says of changes. One that is not as the protocol has it says nothing."""
+    try:
+        found = _decode_meta(meta)
+    except msgspec.ValidationError:
+        return []
+    return (found and found.changes) or []
+
+
 _decode_lines = msgspec.json.Decoder(dict[str, Any], float_hook=number).decode_lines
 
 
@@ -100,17 +124,22 @@ class Batch:
     @cached_property
     def rows(self) -> list[dict[str, Any]]:
         """The rows as dicts. Integers are exact; a number that a float cannot hold is a `Decimal`."""
-        return [row for block in self.blocks for row in _decode_lines(block.lines)]
+        try:
+            return [row for block in self.blocks for row in _decode_lines(block.lines)]
+        except (msgspec.ValidationError, ArithmeticError):  # They are valid JSON: only a number can be at fault.
+            raise ConfigError(
+                f"The stream {self.stream.id} holds a number that cannot be read, of thousands of digits or with an "
+                "exponent of many. Only what takes rows as raw JSON (such as JSON lines) can carry it.",
+                stream=self.stream.id,
+            ) from None
 
     @cached_property
-    def changes(self) -> dict[int, list[dict[str, str]]]:
+    def changes(self) -> dict[int, list[dict[str, Any]]]:
         """Row number in this batch → `meta.changes`, for rows that lost something on the way."""
-        found: dict[int, list[dict[str, str]]] = {}
+        found: dict[int, list[dict[str, Any]]] = {}
         first = 0
         for block in self.blocks:
-            for row, meta in block.metas.items():
-                if changes := (msgspec.json.decode(meta) or {}).get("changes"):
-                    found[first + row] = changes
+            found.update((first + row, changes) for row, changes in block.changes)
             first += block.count
         return found
 

@@ -445,3 +445,25 @@ def test_a_batch_gives_rows_lines_and_changes() -> None:
     assert batch.size == len(batch.lines)
     assert batch.rows == [{"a": 1}, {"a": 2, "b": None}, {}, {"a": 3}]
     assert batch.changes == {1: [change], 3: [change]}
+
+
+def batch_of(data: bytes, after: bytes = b"") -> Batch:
+    return Batch(
+        ConfiguredStream("a"),
+        [block for block in LineReader().feed(envelope(data, after=after) + b"\n") if isinstance(block, Block)],
+    )
+
+
+@pytest.mark.parametrize("meta", [b'"m"', b"1", b"[]", b'{"changes":1}', b'{"changes":[null]}', b'{"changes":null}'])
+def test_a_meta_that_is_none_says_nothing(meta: bytes) -> None:
+    batch = batch_of(b'{"a":1}', b',"meta":' + meta)
+    assert batch.rows == [{"a": 1}]
+    assert batch.changes == {}
+
+
+@pytest.mark.parametrize("number", [b"1" * 4301, b"1e1000000000000000000"])
+def test_a_number_that_nobody_can_read_is_told(number: bytes) -> None:
+    batch = batch_of(b'{"a":%b}' % number)
+    assert number in batch.lines
+    with pytest.raises(ConfigError, match="The stream a holds a number that cannot be read"):
+        _ = batch.rows

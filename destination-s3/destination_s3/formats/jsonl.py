@@ -86,20 +86,13 @@ def wrapped(block: Block, marks: Marks, flat: bool) -> Iterator[bytes]:
 
 
 def _around(block: Block, marks: Marks) -> _Around:
-    changed = {row: _rest(marks, changes) for row, changes in _changes(block)}
+    changed = {row: _rest(marks, changes) for row, changes in block.changes}
     head = b'{"_airbyte_raw_id":"%b' % marks.head.encode()
     return _Around(head, b'","_airbyte_extracted_at":', _rest(marks, ()), changed)
 
 
 def _rest(marks: Marks, changes: Iterable[Mapping[str, Any]]) -> bytes:
     return b',"_airbyte_meta":%b,"_airbyte_generation_id":%d' % (json_text(marks.meta(changes)), marks.generation)
-
-
-def _changes(block: Block) -> Iterator[tuple[int, list[dict[str, str]]]]:
-    """The rows that lost something, and what."""
-    for row, meta in block.metas.items():
-        if changes := (msgspec.json.decode(meta) or {}).get("changes"):
-            yield row, changes
 
 
 def _wrapped(block: Block, numbers: range, around: _Around, flat: bool) -> Iterator[bytes]:
