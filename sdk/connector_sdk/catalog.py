@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -20,7 +20,7 @@ class _Stream(msgspec.Struct):
 
 class _Configured(msgspec.Struct):
     stream: _Stream
-    sync_mode: str = "full_refresh"
+    sync_mode: Literal["full_refresh", "incremental"] | None = None
     destination_sync_mode: str | None = None
     cursor_field: list[str] | None = None
     primary_key: list[list[str]] | None = None
@@ -38,7 +38,8 @@ def parse_catalog(text: bytes) -> list[ConfiguredStream]:
     try:
         catalog = msgspec.json.decode(text, type=_Catalog)
     except msgspec.MsgspecError as error:
-        raise ConfigError(f"The catalog is not a configured catalog (streams, sync_mode): {error}") from None
+        hint = "" if b'"CATALOG"' not in text else _OF_DISCOVER
+        raise ConfigError(f"The catalog is not a configured catalog (streams, sync_mode): {error}{hint}") from None
     streams = [_configured(entry) for entry in catalog.streams]
     seen: set[StreamName] = set()
     for stream in streams:
@@ -48,6 +49,12 @@ def parse_catalog(text: bytes) -> list[ConfiguredStream]:
     return streams
 
 
+_OF_DISCOVER = (
+    ". It holds what discover says: take each stream that is wanted from there, as "
+    '{"streams": [{"stream": …, "sync_mode": "full_refresh", "destination_sync_mode": "overwrite"}]}'
+)
+
+
 def _configured(entry: _Configured) -> ConfiguredStream:
     stream = entry.stream
     cursor = entry.cursor_field or stream.default_cursor_field or []
@@ -55,7 +62,7 @@ def _configured(entry: _Configured) -> ConfiguredStream:
         name=stream.name,
         namespace=stream.namespace,
         schema=stream.json_schema or {},
-        sync_mode=entry.sync_mode,
+        sync_mode=entry.sync_mode or "full_refresh",
         destination_sync_mode=entry.destination_sync_mode or "append",
         cursor=cursor[0] if cursor else None,
         primary_key=entry.primary_key or stream.source_defined_primary_key or [],

@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar, get_args, get_origin
 from urllib.parse import unquote
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -37,9 +37,11 @@ C = TypeVar("C", bound=Config)
 
 
 def load(path: str, own: Collection[str] = ()) -> dict[str, Any]:
-    """Read a config file, JSON or YAML, and put `${NAME}` references to the environment in place.
+    """Read a config file, JSON or YAML, and put `${NAME}` and `${NAME:-default}`, references to the environment, in
+    place.
 
     `$${NAME}` stands for the text `${NAME}` itself, and so does `${NAME}` where it is one of the connector's `own`.
+    With `CONNECTOR_EXPAND=0` in the environment all is taken as it is: whoever wrote the file has done it before.
     """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
@@ -50,6 +52,8 @@ def load(path: str, own: Collection[str] = ()) -> dict[str, Any]:
     found = _parse(text, path)
     if not isinstance(found, dict):
         raise ConfigError(f'The config file {path} must hold an object of options, such as {{"host": "…"}}.')
+    if os.environ.get("CONNECTOR_EXPAND") == "0":
+        return {str(key): value for key, value in found.items()}
     return {str(key): _expand(value, str(key), own) for key, value in found.items()}
 
 
@@ -86,7 +90,7 @@ def _without_dates(loader: Any) -> Any:
     return type("Loader", (loader,), {"yaml_implicit_resolvers": kept})
 
 
-_reference = re.compile(r"\$(\$?)\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_reference = re.compile(r"\$(\$?)\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
 def _expand(value: Any, where: str, own: Collection[str]) -> Any:
@@ -100,11 +104,13 @@ def _expand(value: Any, where: str, own: Collection[str]) -> Any:
 
 
 def _look_up(match: re.Match[str], where: str, own: Collection[str]) -> str:
-    escaped, name = match.groups()
+    escaped, name, default = match.groups()
     if escaped:
         return match[0][1:]
     if name in own:
         return match[0]
+    if name not in os.environ and default is not None:
+        return default
     if name not in os.environ:
         raise ConfigError(
             f"The environment variable {name} is not set ({where} refers to it). "
@@ -135,15 +141,37 @@ def _problem(entry: Mapping[str, Any]) -> str:
 
 
 def unknown_keys(model: type[BaseModel], raw: Mapping[str, Any]) -> Iterator[str]:
-    """A sentence for each top-level key that the model has no use for, with the name that was perhaps meant."""
-    if model.model_config.get("extra") == "allow":
+    """A sentence for each key that the model has no use for, however deep, with the name that was perhaps meant."""
+    return _unknown([model], raw, "")
+
+
+def _unknown(models: Collection[type[BaseModel]], raw: Mapping[str, Any], where: str) -> Iterator[str]:
+    """`raw` is to be one of these models: what none of them knows."""
+    if any(model.model_config.get("extra") == "allow" for model in models):
         return
-    known = {name for field, info in model.model_fields.items() for name in (field, *_aliases(info))}
-    for key in raw:
-        if key not in known and not key.startswith("__"):
+    known: dict[str, list[type[BaseModel]]] = {}
+    for model in models:
+        for field, info in model.model_fields.items():
+            for name in (field, *_aliases(info)):
+                known.setdefault(name, []).extend(_models(info.annotation))
+    for key, value in raw.items():
+        if key in known:
+            for inner in value if isinstance(value, list) else [value]:
+                if known[key] and isinstance(inner, dict):
+                    yield from _unknown(known[key], inner, f"{where}{key}.")
+        elif not key.startswith("__"):
             near = get_close_matches(key, known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else "."
-            yield f"The config has an option {key} that does not exist here{hint}"
+            hint = f"; did you mean {where}{near[0]}?" if near else "."
+            yield f"The config has an option {where}{key} that does not exist here{hint}"
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models that a value of this type may be, or a list of it may hold."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    elif get_origin(annotation) is not dict:
+        for argument in get_args(annotation):
+            yield from _models(argument)
 
 
 def _aliases(field: FieldInfo) -> Iterator[str]:

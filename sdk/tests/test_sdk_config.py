@@ -233,6 +233,19 @@ def test_references_to_the_environment(tmp_path: Path, monkeypatch: Any) -> None
     }
 
 
+def test_a_reference_may_have_a_default(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("A_1", "one")
+    monkeypatch.delenv("NO_SUCH_THING", raising=False)
+    text = '{"a": "${A_1:-no}", "b": "${NO_SUCH_THING:-a default}!", "c": "${NO_SUCH_THING:-}", "d": "$${A_1:-x}"}'
+    assert load(tmp_path, text) == {"a": "one", "b": "a default!", "c": "", "d": "${A_1:-x}"}
+
+
+def test_who_has_put_references_in_place_before_may_say_so(tmp_path: Path, monkeypatch: Any) -> None:
+    """A password that looks like one must come through."""
+    monkeypatch.setenv("CONNECTOR_EXPAND", "0")
+    assert load(tmp_path, '{"password": "$${A}${NO_SUCH_THING}"}') == {"password": "$${A}${NO_SUCH_THING}"}
+
+
 def test_an_unset_variable_is_named_with_its_place(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.delenv("NO_SUCH_THING", raising=False)
     with pytest.raises(ConfigError, match="NO_SUCH_THING") as caught:
@@ -324,6 +337,23 @@ def test_unknown_options_are_told_with_what_was_perhaps_meant() -> None:
     assert "host" in told[0]
     assert "zzzzzz" in told[1]
     assert SECRET not in "".join(told)
+
+
+def test_unknown_options_are_told_however_deep() -> None:
+    class Deep(Config):
+        login: Annotated[Password | Key, Field(discriminator="method")] | None = None
+        logins: list[Password] = Field([])
+        headers: dict[str, str] = Field({})
+
+    raw = {
+        "login": {"method": "password", "pasword": SECRET, "password": SECRET},
+        "logins": [{"password": SECRET}, {"metod": "password"}],
+        "headers": {"any": "thing"},
+    }
+    assert list(configs.unknown_keys(Deep, raw)) == [
+        "The config has an option login.pasword that does not exist here; did you mean login.password?",
+        "The config has an option logins.metod that does not exist here; did you mean logins.method?",
+    ]
 
 
 def test_an_option_under_another_name_is_known() -> None:

@@ -460,6 +460,18 @@ def test_a_catalog_that_is_none_is_told(text: bytes) -> None:
         parse_catalog(text)
 
 
+def test_a_mode_of_reading_that_is_none_is_told() -> None:
+    """Not read as a full refresh: it would copy everything, each time."""
+    with pytest.raises(ConfigError, match=r"incremntal.*sync_mode"):
+        parsed(entry(sync_mode="incremntal"))
+    assert parsed(entry(sync_mode=None))[0].sync_mode == "full_refresh"
+
+
+def test_what_discover_says_is_no_configured_catalog_but_shows_how_to_make_one() -> None:
+    with pytest.raises(ConfigError, match=r"discover says.*\{\"streams\": \[\{\"stream\""):
+        parse_catalog(b'{"type":"CATALOG","catalog":{"streams":[{"name":"a","json_schema":{}}]}}\n')
+
+
 def test_a_stream_that_is_named_twice_is_told() -> None:
     with pytest.raises(ConfigError, match="a twice"):
         parsed(entry(), entry())
