@@ -7,10 +7,10 @@ import io
 import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from acceptance_tests import report
-from acceptance_tests.connector import Connector, load_config
+from acceptance_tests.arguments import command_line, config_file, file_to_write, pair, write
+from acceptance_tests.connector import Connector
 from acceptance_tests.destination_subject import DestinationSubject
 from acceptance_tests.hooks import shell_get, shell_put
 from acceptance_tests.report import Outcome
@@ -21,7 +21,7 @@ from acceptance_tests.suite import Behaviour, chosen, run, unknown
 EXAMPLES = """\
 examples:
   connector-acceptance --command source-faker --config faker.json
-  connector-acceptance --command "python my_destination.py" --config c.json --get "cat out/$(jq -r .stream).jsonl"
+  connector-acceptance --command "python my_destination.py" --config c.json --get 'cat "out/$(jq -r .stream).jsonl"'
   connector-acceptance --image me/source-foo --config c.json --html report.html
 
 --put is a shell command that is given {"stream", "namespace", "rows": [...], "delete": [...]} on standard input: rows
@@ -43,17 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return _list()
     if asked.config is None or (asked.command is None) == (asked.image is None):
         parser.error("--config is needed, and either --command or --image")
-    for path in filter(None, (asked.json, asked.junit, asked.html)):
-        if not Path(path).resolve().parent.is_dir():
-            parser.error(f"there is no folder for the report {path}")
-    try:
-        connector = _connector(asked)
-        waivers = dict(_pair(text, "--waive TEST=REASON") for text in asked.waive)
-    except (OSError, ValueError) as error:
-        parser.error(f"--config {asked.config} cannot be read: {error}")
-    outcomes = _run(connector, asked, waivers, parser)
+    connector = _connector(asked)
+    outcomes = _run(connector, asked, dict(asked.waive), parser)
+    print(f"\n{connector.name}: {report.summary(outcomes)}", flush=True)
     _write(outcomes, connector.name, asked)
-    print(f"\n{connector.name}: {report.summary(outcomes)}")
     sys.exit(1 if report.failed(outcomes) else 0)
 
 
@@ -64,48 +57,47 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--command", metavar="CMD", help='how the connector is started, such as "source-foo"')
+    parser.add_argument(
+        "--command", metavar="CMD", type=command_line, help='how the connector is started, such as "source-foo"'
+    )
     parser.add_argument("--image", metavar="NAME", help="an image instead, run by the docker on PATH")
-    parser.add_argument("--config", metavar="FILE", help="a config that works, as JSON")
+    parser.add_argument("--config", metavar="FILE", type=config_file, help="a config that works, as JSON")
     parser.add_argument("--put", metavar="CMD", help="puts rows into the source's system")
     parser.add_argument("--get", metavar="CMD", help="prints what the destination's store holds")
     parser.add_argument(
         "--timeout", metavar="SECONDS", type=float, default=60.0, help="longest wait for an answer (60)"
     )
-    parser.add_argument(
-        "--cursor", metavar="STREAM=FIELD", action="append", default=[], help="where there is no default"
-    )
-    parser.add_argument(
-        "--waive", metavar="TEST=REASON", action="append", default=[], help="a failure that is accepted"
-    )
+    pairs = [
+        ("--cursor", "STREAM=FIELD", "where there is no default"),
+        ("--waive", "TEST=REASON", "a failure that is accepted"),
+    ]
+    for option, form, meaning in pairs:
+        parser.add_argument(option, metavar=form, type=pair(form), action="append", default=[], help=meaning)
     parser.add_argument(
         "--only", metavar="PATTERN", action="append", default=[], help="run tests such as 'read.*' only"
     )
     parser.add_argument("--fast", action="store_true", help="leave out what takes more than a few seconds")
     parser.add_argument("--docker-option", metavar="OPTION", action="append", default=[], help="such as --network=host")
-    parser.add_argument("--json", metavar="FILE", help="write a list of {test, outcome, message}")
-    parser.add_argument("--junit", metavar="FILE", help="write JUnit's XML")
-    parser.add_argument("--html", metavar="FILE", help="write a page to read")
+    reports = [
+        ("--json", "write a list of {test, outcome, message}"),
+        ("--junit", "write JUnit's XML"),
+        ("--html", "write a page to read"),
+    ]
+    for option, meaning in reports:
+        parser.add_argument(option, metavar="FILE", type=file_to_write, help=meaning)
     parser.add_argument("--list", action="store_true", help="list the tests of both suites")
     return parser
 
 
 def _connector(asked: argparse.Namespace) -> Connector:
     return Connector(
-        config=load_config(asked.config),
+        config=asked.config,
         command=asked.command,
         image=asked.image,
         timeout=asked.timeout,
-        cursors=dict(_pair(text, "--cursor STREAM=FIELD") for text in asked.cursor),
+        cursors=dict(asked.cursor),
         docker_options=asked.docker_option,
     )
-
-
-def _pair(text: str, form: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not value:
-        raise ValueError(f"{text!r} is not of the form {form}")
-    return name, value
 
 
 def _list() -> None:
@@ -174,7 +166,7 @@ def _write(outcomes: list[Outcome], name: str, asked: argparse.Namespace) -> Non
     ]
     for path, text in texts:
         if path is not None:
-            Path(path).write_text(text, encoding="utf-8", errors="replace")
+            write(path, text.encode(errors="replace"))
 
 
 if __name__ == "__main__":

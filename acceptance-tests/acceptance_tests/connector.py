@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import secrets
@@ -218,11 +217,3 @@ class Connector:
 def _is_path(word: str) -> bool:
     """Whether a word of a command names a file here: the command is run in other directories too."""
     return not os.path.isabs(word) and (os.path.isfile(word) or (os.path.sep in word and os.path.exists(word)))
-
-
-def load_config(path: str) -> Json:
-    """The config file as an object."""
-    found = json.loads(Path(path).read_text(encoding="utf-8"))
-    if not isinstance(found, dict):
-        raise ValueError("it holds no object")
-    return found

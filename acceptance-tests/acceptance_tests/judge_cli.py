@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from acceptance_tests.connector import Connector, load_config
+from acceptance_tests.arguments import catalog_file, command_line, config_file, file_to_write, json_file, write
+from acceptance_tests.connector import Connector
 from acceptance_tests.judge import Judge, SyncFailed, Verdict, replicate
-from acceptance_tests.protocol import Json, Stream, configured
+from acceptance_tests.protocol import Json, Stream, configured, dumps
 
 EXAMPLES = """\
 example:
@@ -24,18 +23,12 @@ exit code: 0 the platform would call the sync a success, 1 it would not, 2 wrong
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = _parser()
-    asked = parser.parse_args(arguments)
+    asked = _parser().parse_args(arguments)
+    source = Connector(asked.source_config, command=asked.source, timeout=asked.timeout)
+    destination = Connector(asked.destination_config, command=asked.destination, timeout=asked.timeout)
     try:
-        source = Connector(load_config(asked.source_config), command=asked.source, timeout=asked.timeout)
-        destination = Connector(load_config(asked.destination_config), command=asked.destination, timeout=asked.timeout)
-        given = json.loads(Path(asked.catalog).read_text(encoding="utf-8")) if asked.catalog else None
-        state = json.loads(Path(asked.state).read_text(encoding="utf-8")) if asked.state else None
-    except (OSError, ValueError) as error:
-        parser.error(str(error))
-    try:
-        catalog = given["streams"] if given else _discovered(source, asked)
-        verdict = sync(source, destination, catalog, state, refreshes=asked.refreshes)
+        catalog = asked.catalog or _discovered(source, asked)
+        verdict = sync(source, destination, catalog, asked.state, refreshes=asked.refreshes)
     except SyncFailed as failure:
         verdict = Verdict([str(failure)])
     finally:
@@ -98,7 +91,7 @@ def _tell(verdict: Verdict, asked: argparse.Namespace) -> None:
         print(f"{stream}: {count} records{', complete' if stream in verdict.complete else ''}")
     print("the sync is a success" if verdict.ok else "the sync fails")
     if asked.state_out:
-        Path(asked.state_out).write_text(json.dumps(verdict.states) + "\n", encoding="utf-8")
+        write(asked.state_out, dumps(verdict.states).encode(errors="surrogatepass") + b"\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -109,14 +102,22 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     for side in ("source", "destination"):
-        parser.add_argument(f"--{side}", metavar="CMD", required=True, help=f"how the {side} is started")
-        parser.add_argument(f"--{side}-config", metavar="FILE", required=True, help="its config, as JSON")
-    parser.add_argument("--catalog", metavar="FILE", help="a configured catalog; without it all streams are synced")
+        parser.add_argument(
+            f"--{side}", metavar="CMD", type=command_line, required=True, help=f"how the {side} is started"
+        )
+        parser.add_argument(
+            f"--{side}-config", metavar="FILE", type=config_file, required=True, help="its config, as JSON"
+        )
+    parser.add_argument(
+        "--catalog", metavar="FILE", type=catalog_file, help="a configured catalog; without it all streams are synced"
+    )
     parser.add_argument("--mode", default="append", choices=["append", "overwrite", "append_dedup"])
     parser.add_argument("--incremental", action="store_true", help="where a stream can be")
     parser.add_argument("--refreshes", action="store_true", help="as a destination that is known to support refreshes")
-    parser.add_argument("--state", metavar="FILE", help="the states of the last sync")
-    parser.add_argument("--state-out", metavar="FILE", help="where to write the acknowledged states")
+    parser.add_argument("--state", metavar="FILE", type=json_file, help="the states of the last sync")
+    parser.add_argument(
+        "--state-out", metavar="FILE", type=file_to_write, help="where to write the acknowledged states"
+    )
     parser.add_argument("--timeout", metavar="SECONDS", type=float, default=60.0, help="longest silence of both (60)")
     return parser
 

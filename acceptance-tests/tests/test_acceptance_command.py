@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import select
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+
+from acceptance_tests.arguments import file_to_write
+from acceptance_tests.protocol import StreamId, configured, line, loads, stream_state, stream_status
 
 BROKEN = Path(__file__).parent / "broken"
 
@@ -107,10 +112,113 @@ def test_wrong_usage(arguments: list[str]) -> None:
     assert run(*arguments).returncode == 2
 
 
-def test_wrong_usage_is_told_before_a_long_run(system_config: Path, tmp_path: Path) -> None:
+def test_a_test_that_does_not_exist_is_wrong_usage(system_config: Path) -> None:
     words = ["--command", python("good_source.py"), "--config", system_config]
     assert "no such test" in run(*words, "--only", "reed.*").stderr
-    assert "no folder" in run(*words, "--json", tmp_path / "nowhere" / "report.json").stderr
+
+
+@pytest.fixture
+def mark(tmp_path: Path) -> Path:
+    """What the command `touch` of a test makes when it is started: it is there once work has begun."""
+    return tmp_path / "started"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--json", "folder", "'folder' cannot be written: Is a directory"),
+        ("--junit", "nowhere/report.xml", "'nowhere/report.xml' cannot be written: No such file or directory"),
+        ("--html", "list.json/report.html", "'list.json/report.html' cannot be written: Not a directory"),
+        ("--waive", "foo", "'foo' is not of the form TEST=REASON"),
+        ("--cursor", "foo", "'foo' is not of the form STREAM=FIELD"),
+        ("--config", "list.json", "'list.json' holds no config"),
+        ("--config", "note.txt", "'note.txt' has to be JSON, and is not: Expecting value"),
+        ("--command", "sleep '", '"sleep \'" is no command'),
+        ("--command", " ", "the command is empty"),
+    ],
+)
+def test_a_wrong_argument_is_told_by_its_option_before_any_work(
+    option: str, value: str, told: str, system_config: Path, mark: Path, some_files: None
+) -> None:
+    done = run("--command", f"touch {mark}", "--config", system_config, option, value)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith(f"connector-acceptance: error: argument {option}: {told}")
+    assert not mark.exists()
+
+
+@pytest.fixture
+def some_files() -> None:
+    """A folder, and files that hold other things than they should, where the commands are typed."""
+    Path("folder").mkdir()
+    files = {"note.txt": "hello", "list.json": "[]", "object.json": '{"a": 1}', "none.json": '{"streams": []}'}
+    entry = {"stream": {"name": "a"}, "sync_mode": "incremental"}
+    for name, text in {**files, "half.json": json.dumps({"streams": [entry]})}.items():
+        Path(name).write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--state-out", "nowhere/state.json", "'nowhere/state.json' cannot be written: No such file or directory"),
+        ("--state-out", "folder", "'folder' cannot be written: Is a directory"),
+        ("--catalog", "object.json", "'object.json' is no configured catalog: $: 'streams' is a required property"),
+        ("--catalog", "list.json", "'list.json' is no configured catalog: $: [] is not of type 'object'"),
+        ("--catalog", "none.json", "'none.json' is no configured catalog: $.streams: "),
+        ("--catalog", "half.json", "'half.json' is no configured catalog: $.streams[0]: 'destination_sync_mode' is"),
+        ("--catalog", "note.txt", "'note.txt' has to be JSON"),
+        ("--state", "missing.json", "'missing.json' cannot be read: No such file or directory"),
+        ("--state", "note.txt", "'note.txt' has to be JSON"),
+        ("--source-config", "note.txt", "'note.txt' has to be JSON"),
+        ("--destination-config", "list.json", "'list.json' holds no config"),
+        ("--source", "sleep '", '"sleep \'" is no command'),
+    ],
+)
+def test_a_wrong_argument_of_the_judge_is_told_by_its_option_before_any_work(
+    option: str, value: str, told: str, system_config: Path, store_config: Path, mark: Path, some_files: None
+) -> None:
+    ends = ["--source", f"touch {mark}", "--source-config", system_config]
+    ends += ["--destination", f"touch {mark}", "--destination-config", store_config]
+    done = run(*ends, option, value, module="judge_cli")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith(f"connector-judge: error: argument {option}: {told}")
+    assert not mark.exists()
+
+
+def test_a_file_to_write_stays_as_it_is_until_it_is_written(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_text("the report of yesterday")
+    assert file_to_write(str(old)).read_text() == "the report of yesterday"
+    file_to_write(str(new))
+    assert not new.exists()
+
+
+def test_a_full_disk_leaves_the_summary(system_config: Path) -> None:
+    words = ["--command", python("good_source.py"), "--config", system_config]
+    done = run(*words, "--only", "spec.answers", "--json", "/dev/full")
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1].startswith("good_source: 1 passed")
+    assert done.stderr == "error: '/dev/full' cannot be written: No space left on device\n"
+
+
+def test_the_reader_of_a_pipe_sees_no_end_before_the_report(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        file_to_write(str(pipe))
+        poll = select.poll()
+        poll.register(reader)
+        assert not poll.poll(0)
+    finally:
+        os.close(reader)
+
+
+def test_the_examples_of_the_help_reach_the_command_as_they_are_shown() -> None:
+    examples = [line for line in run("--help").stdout.splitlines() if line.startswith("  connector-acceptance ")]
+    assert examples
+    for example in examples:
+        shell = ["/bin/sh", "-c", f"printf '%s\\n' {example}"]
+        assert subprocess.check_output(shell, text=True).splitlines() == shlex.split(example)
 
 
 def test_a_report_says_no_secret_once_more_and_noise_of_the_spec_counts(system_config: Path) -> None:
@@ -173,6 +281,24 @@ def test_the_judge_as_a_command(
     if code == 0:
         assert "shop.orders: 47 records, complete" in done.stdout
         assert len(json.loads(state.read_text())) == 3
+
+
+def test_the_judge_keeps_every_digit_of_a_state(system_config: Path, store_config: Path) -> None:
+    stream, digits = StreamId(None, "measures"), "0.12345678901234567890123456789"
+    state = line(stream_state(stream, {"at": loads(digits)}, 0))
+    Path("messages").write_bytes(state + stream_status(stream, "COMPLETE"))
+    entry = configured({"name": stream.name, "json_schema": {"properties": {}}})
+    Path("catalog.json").write_text(json.dumps({"streams": [entry]}))
+    source = shlex.join(["sh", "-c", 'cat messages; cp "$6" given.json'])
+    destination = shlex.join(["sh", "-c", """grep -F '"type":"STATE"'"""])
+    ends = ["--source", source, "--source-config", system_config]
+    ends += ["--destination", destination, "--destination-config", store_config]
+    Path("before.json").write_text(f"[{digits}]")
+    files = ["--catalog", "catalog.json", "--state", "before.json", "--state-out", "after.json"]
+    done = run(*ends, *files, module="judge_cli")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert Path("given.json").read_text() == f"[{digits}]"
+    assert digits in Path("after.json").read_text()
 
 
 PLUGIN_TEST = """
