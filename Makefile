@@ -41,7 +41,7 @@ $(BIN)/uv:
 
 native: .venv/installed ## build the native part, where there is one and a cargo to build it
 	@if [ ! -e native/pyproject.toml ]; then \
-		echo "native: there is none yet; the Python twins do its work"; \
+		echo "native: its sources are not here; the Python twins do its work"; \
 	elif ! printf '1.85\n%s\n' "$$(cargo --version 2>/dev/null | cut -d ' ' -f 2)" | sort -VC; then \
 		echo "native: left out, cargo 1.85 or newer is needed; the Python twins do its work"; \
 	else \
