@@ -12,7 +12,7 @@ _KEYS = "Check access_key_id and secret_access_key, or what the machine has in t
 # The code of S3's answer → what to change. {bucket}, {right} and {said} are put in.
 _ADVICE = {
     "NoSuchBucket": "The bucket {bucket} does not exist there. Make it, or correct s3_bucket_name and s3_endpoint.",
-    "InvalidBucketName": "{bucket} cannot be the name of a bucket.",
+    "InvalidBucketName": "{bucket} cannot be the name of a bucket: 3 to 63 small letters, digits, dots, hyphens.",
     "InvalidAccessKeyId": f"The access key is not known there. {_KEYS}",
     "SignatureDoesNotMatch": "The secret does not belong to the access key. Correct secret_access_key.",
     "InvalidToken": "The session token is not valid. Get new temporary keys, or leave session_token out.",
@@ -60,7 +60,7 @@ def _explain(error: Exception, bucket: str, action: str, right: str) -> Connecto
         return _answered(error, bucket, action, right)
     if not isinstance(error, BotoCoreError):
         return None
-    kind = type(error).__name__
+    kind = "InvalidBucketName" if "Invalid bucket name" in said else type(error).__name__
     if kind in _ADVICE:
         return ConfigError(_ADVICE[kind].format(bucket=bucket, right=right, said=said, region=""), internal=said)
     if kind in _TRANSIENT:

@@ -478,6 +478,11 @@ def without_keys(place: Any, **options: Any) -> Any:
     return replace(place, options={**kept, **options})
 
 
+def test_a_name_that_no_bucket_can_have(behind: Any) -> None:
+    with pytest.raises(ConfigError, match="Bad Bucket! cannot be the name of a bucket"):
+        check(replace(behind, options={**behind.options, "bucket": "Bad Bucket!"}).config())
+
+
 def test_no_credentials(behind: Any) -> None:
     with pytest.raises(ConfigError, match="no credentials"):
         check(without_keys(behind).config())

@@ -294,7 +294,7 @@ examples:
     destination-s3 write --config s3.yaml --catalog catalog.json
 
 LOG_LEVEL (TRACE, DEBUG, INFO, WARN, ERROR) says which log messages come out.
-exit code: 0 done, 1 failed (see the ERROR message), 2 wrong usage, 143 ended by SIGTERM
+exit code: 0 done, 1 failed (see the ERROR message), 2 wrong usage, 141 nobody reads any more, 143 ended by SIGTERM
 """
 
 _DESTINATION_HELP = """\

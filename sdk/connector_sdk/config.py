@@ -70,15 +70,15 @@ def _parse(text: str, path: str) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "its text"
-        said = _quoted.sub("…", str(error.problem))
+        said = _quoted.sub(lambda found: found[0] if found[1] else "…", str(error.problem))
         problem = problem if text.lstrip().startswith("{") else f"{said} at {where}"
     except yaml.YAMLError as error:
         problem = type(error).__name__
     raise ConfigError(f"The config file {path} is neither JSON nor YAML: {problem}.")
 
 
-_quoted = re.compile(r"""(['"])(?!.{1,2}\1).*\1""")
-"""What a YAML error quotes of the text, but for the characters that YAML itself is made of."""
+_quoted = re.compile(r"""((['"]).{1,2}\2(?=[\s,]|$))|(['"]).*\3""")
+"""What a YAML error quotes: first the characters that YAML itself is made of, which are shown, or the user's text."""
 
 
 def _without_dates(loader: Any) -> Any:
@@ -124,17 +124,21 @@ def parse(model: type[C], raw: Mapping[str, Any]) -> C:
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        problems = "; ".join(_problem(entry) for entry in error.errors(include_url=False, include_input=False))
+        problems = "; ".join(_problem(model, entry) for entry in error.errors(include_url=False, include_input=False))
         raise ConfigError(f"The config is not right: {problems}.") from None
 
 
-def _problem(entry: Mapping[str, Any]) -> str:
+def _problem(model: type[BaseModel], entry: Mapping[str, Any]) -> str:
     where = ".".join(str(part) for part in entry["loc"])
     match entry["type"]:
         case "missing":
             text = "is required"
         case "union_tag_invalid":  # Its own message quotes what was given.
             text = "{discriminator} must be one of {expected_tags}".format(**entry["ctx"])
+        case "string_pattern_mismatch":
+            info = model.model_fields.get(where)
+            like = f", such as {info.examples[0]}" if info is not None and info.examples else ""
+            text = f"must have the form {entry['ctx']['pattern']}{like}"
         case _:
             text = entry["msg"].removeprefix("Value error, ").rstrip(".")
     return f"{where}: {text}" if where else text

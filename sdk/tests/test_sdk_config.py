@@ -278,6 +278,9 @@ SECRET = "hunter2-swordfish"
         f'{{"password": "{SECRET}"',
         f'{{"password": {SECRET}}}{{',
         f"password: *{SECRET}",
+        f"password: *it's-{SECRET}",
+        f"password: *a'{SECRET}'b",
+        f"password: !a'{SECRET}'",
         f"password: !{SECRET}",
         f"password: !!python/object:{SECRET} x",
         f"password: &{SECRET} a\nother: &{SECRET} b\n? [",
@@ -305,6 +308,11 @@ def test_a_config_that_cannot_be_read_is_told_without_its_text(
     assert SECRET not in str(caught.value)
     assert SECRET not in repr(caught.value.internal)
     assert str(tmp_path / "config") in caught.value.message
+
+
+def test_what_yaml_expects_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"did not find expected ',' or '\]' at line 2, column 2\."):
+        load(tmp_path, "tables: [a, b\nx: 1\n")
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
@@ -362,6 +370,14 @@ def test_an_option_under_another_name_is_known() -> None:
         b: str = Field("", validation_alias=AliasChoices("stock_b", "b"))
 
     assert list(configs.unknown_keys(Named, {"stock_a": "", "stock_b": "", "b": ""})) == []
+
+
+def test_what_has_a_form_is_told_by_an_example() -> None:
+    class Formed(Config):
+        endpoint: str = Field("", pattern="^(https?://.+)?$", examples=["http://localhost:9000"])
+
+    with pytest.raises(ConfigError, match=r"endpoint: must have the form .*, such as http://localhost:9000\.$"):
+        configs.parse(Formed, {"endpoint": "localhost:9000"})
 
 
 class Strict(Config):

@@ -4,7 +4,7 @@
     python -m connector_sdk.cdk manifest.yaml discover --config config.json
 
 A package of such a source has a console script with `main(CustomSource)`. The CDK reads; states, statuses, errors,
-masking and flushing are ours. It needs `pip install 'connector-sdk[cdk]'`, and only this package imports it.
+masking and flushing are ours. It needs the extra `cdk` (`pip install './sdk[cdk]'`), and only this package imports it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def adapted(source: type | str | Path) -> Source:
     except ModuleNotFoundError as error:
         if error.name != "airbyte_cdk":
             raise
-        raise ConfigError("airbyte-cdk is not installed: pip install 'connector-sdk[cdk]'.") from None
+        raise ConfigError("airbyte-cdk is not installed: pip install airbyte-cdk.") from None
     from connector_sdk.cdk.adapter import Adapter
     from connector_sdk.cdk.find import find
 
