@@ -122,7 +122,9 @@ class StreamWriter:
     def drop(self, error: BaseException) -> None:
         """The run failed: raise `error` at the yield without writing anything more."""
         self._gathering.clear()
-        self._shared.lanes.follow(self._lane, partial(self._throw, error))
+        with self._lock:
+            self._last = None  # What was to follow a write that still runs would find the stream given up.
+            self._shared.lanes.follow(self._lane, partial(self._throw, error))
 
     def commit_soon(self) -> None:
         """Ask the lane to commit. May be called by any thread."""
@@ -202,11 +204,9 @@ class StreamWriter:
         self._shared.meter.add(batch.count, batch.size)
         with self._lock:
             self._under_way -= 1
-            last = None
-            if not self._under_way:
-                last, self._last = self._last, None
-        if last is not None:
-            self._shared.lanes.follow(self._lane, last)
+            if self._last is not None and not self._under_way:
+                self._shared.lanes.follow(self._lane, self._last)
+                self._last = None
 
     def _store(self, store: Store, batch: Batch, ticket: int) -> None:
         if not self._unsafe:

@@ -26,6 +26,7 @@ from connector_sdk.errors import ConfigError, TransientError
 from connector_sdk.lanes import Lanes
 from connector_sdk.retry import Backoff
 from connector_sdk.streams import ConfiguredStream
+from connector_sdk.writer import StreamWriter
 
 few = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -77,6 +78,58 @@ def test_batches_keep_their_bounds_their_order_and_every_row(
         assert sorted(found[name]) == expected[name]
         assert spread or found[name] == expected[name], "a stream that is not spread keeps its order"
     assert len(said.states) == 1
+
+
+class Slow:
+    """A store whose only write ends when it is told to."""
+
+    held = 0
+    full = False
+
+    def __init__(self, end: threading.Event) -> None:
+        self._end = end
+
+    def write(self, batch: Batch) -> None:
+        assert self._end.wait(20)
+
+    def commit(self) -> None: ...
+
+
+def test_what_is_given_up_while_its_last_rows_are_written_is_not_completed_afterwards(
+    write_here: Any, say: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would be opened again, without those rows: what is old would go, and the STATE come out."""
+    given_up = threading.Event()
+    drop = StreamWriter.drop
+
+    def dropping(writer: StreamWriter, error: BaseException) -> None:
+        drop(writer, error)
+        if writer.stream.name == "b":
+            given_up.set()
+
+    monkeypatch.setattr(StreamWriter, "drop", dropping)
+    seen: list[str] = []
+
+    @contextmanager
+    def open_stream(config: Any, stream: ConfiguredStream) -> Iterator[Any]:
+        if stream.name == "a":
+            raise ConfigError("a fails")
+        seen.append("opened")
+        try:
+            yield Slow(given_up)
+            seen.append("replaced what is old")
+        except ConfigError:
+            seen.append("aborted")
+            raise
+
+    sink = replace(destination(lambda stream, batch: None, Limits(lanes=2)), open_stream=open_stream)
+    rows_of_b = [say.record("b", {}), say.state("b", {}), say.status("b", "COMPLETE")]
+    said = write_here(
+        sink, say.catalog("a", "b"), say.lines(*rows_of_b, say.record("a", {}), say.status("a", "COMPLETE"))
+    )
+    assert isinstance(said.error, ConfigError)
+    assert seen == ["opened", "aborted"]
+    assert said.states == []
 
 
 def test_a_batch_is_written_when_its_first_row_has_waited_long_enough(say: Any, tmp_path: Any) -> None:
