@@ -141,6 +141,9 @@ class _Run:
             raise broken
         if undone:
             raise TransientError(_undone(undone))
+        for heard in self._heard.values():
+            if (stranger := self._namesake(heard)) is not None:
+                raise ConfigError(_misnamed(heard.writer.stream.id, stranger), stream=heard.writer.stream.id)
 
     # While the input lasts
 
@@ -188,7 +191,8 @@ class _Run:
         self._statuses = True
         stream, status = found
         if status == "COMPLETE" and stream in self._heard:
-            self._heard[stream].finish()
+            if self._namesake(self._heard[stream]) is None:
+                self._heard[stream].finish()
         elif status == "INCOMPLETE":
             log.warning("The source says that the stream %s is incomplete.", stream)
 
@@ -196,6 +200,12 @@ class _Run:
         if stream not in self._strangers:
             self._strangers.add(stream)
             log.warning("The stream %s is not in the catalog: its rows are left out.", stream)
+
+    def _namesake(self, heard: _Heard) -> StreamName | None:
+        """A stranger that had the rows which this stream has not: catalog and source differ in a namespace."""
+        if heard.writer.rows:
+            return None
+        return next((stranger for stranger in self._strangers if stranger.name == heard.writer.stream.name), None)
 
     def _tick(self) -> None:
         """Look after what waits: batches by time, memory by size, errors of the lanes."""
@@ -229,11 +239,12 @@ class _Run:
         for heard in self._heard.values():
             if heard.complete:
                 continue
-            if whole and self._ends_with_input(heard):
+            namesake = self._namesake(heard)
+            if whole and namesake is None and self._ends_with_input(heard):
                 heard.finish()
             else:
                 heard.writer.abandon(Incomplete(f"the input ended before {heard.writer.stream.id} was complete"))
-                undone += [heard.writer.stream.id] if self._must_complete(heard) else []
+                undone += [heard.writer.stream.id] if self._must_complete(heard) and namesake is None else []
         return undone
 
     def _must_complete(self, heard: _Heard) -> bool:
@@ -266,6 +277,14 @@ def _thin(writers: Sequence[StreamWriter], gathered: int) -> None:
             return
         gathered -= writer.gathered
         writer.flush()
+
+
+def _misnamed(stream: StreamName, stranger: StreamName) -> str:
+    return (
+        f"No row came for the stream {stream}, but some for {stranger}, which the catalog lacks. They were left out, "
+        f'and nothing old was replaced. Source and destination need the same catalog, in which null and "" are '
+        f"different namespaces: here it is {stream.namespace!r}, there {stranger.namespace!r}."
+    )
 
 
 def _undone(streams: Sequence[StreamName]) -> str:

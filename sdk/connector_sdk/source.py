@@ -21,7 +21,7 @@ from connector_sdk.output import Output, ReaderGone
 from connector_sdk.retry import DEFAULT_BACKOFF, Backoff
 from connector_sdk.rows import Checkpoint, ConfigUpdate, Yielded
 from connector_sdk.state import InputState
-from connector_sdk.streams import ConfiguredStream, Stream, StreamName
+from connector_sdk.streams import ConfiguredStream, Replace, Stream, StreamName
 
 T = TypeVar("T")
 Discover = Callable[[Any], Iterable[Stream]]
@@ -118,7 +118,8 @@ class _Run:
             log.warning("The stream %s offers no incremental sync: all of it is read.", stream.id)
             mode = "full_refresh"
         cursor = offered.cursor if offered.cursor_is_fixed else stream.cursor or offered.cursor
-        resumes = mode == "incremental" or offered.resumable  # Or a state of another mode would hide rows.
+        # A state of another mode would hide rows, and what an earlier run wrote goes where all else is replaced.
+        resumes = mode == "incremental" or (offered.resumable and stream.replace is not Replace.EVERYTHING_ELSE)
         state = self._state.of(stream.id) if resumes else None
         return replace(stream, discovered=offered, sync_mode=mode, cursor=cursor, state=state)
 

@@ -457,3 +457,22 @@ def test_namespaces_are_exact_and_strangers_are_left_out(run: Any, say: Any) -> 
     assert len(told) == 2, "each stranger once, however many rows it has"
     assert len(said.states) == 2, "a STATE of a stranger passes"
     assert said.states[1]["destinationStats"] == {"recordCount": 1.0}
+
+
+@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize(("ours", "theirs"), [(None, ""), ("", None), ("public", None), ("public", "Public")])
+def test_rows_for_another_namespace_replace_nothing(
+    run: Any, say: Any, ours: str | None, theirs: str | None, told: bool
+) -> None:
+    """The catalogs of source and destination differ: an empty result would take the place of the old one."""
+    warehouse = Warehouse()
+    entry = {"name": "a"} | ({} if ours is None else {"namespace": ours})
+    old = [say.record("a", {"n": 1}, ours), say.state("a", {}, ours)]
+    assert run(warehouse, *old, streams=(entry,)).error is None
+    kept = dict(warehouse.tables)
+    end = [say.status("a", "COMPLETE", ours)] if told else []
+    new = [say.record("a", {"n": 2}, theirs), say.state("a", {}, ours), *end]
+    said = run(warehouse, *new, streams=(entry,), destination_sync_mode="overwrite")
+    assert isinstance(said.error, ConfigError)
+    assert f"{ours!r}, there {theirs!r}" in said.error.message
+    assert warehouse.tables == kept

@@ -426,6 +426,24 @@ def test_the_state_of_an_incremental_sync_does_not_shorten_a_full_refresh(read_h
     assert [row["n"] for row in said.rows] == [8, 9, 10], "one that says it is resumable goes on"
 
 
+@pytest.mark.parametrize(
+    ("more", "first"),
+    [
+        ({"destination_sync_mode": "overwrite"}, 1),
+        ({"destination_sync_mode": "overwrite", "generation_id": 1, "minimum_generation_id": 1, "sync_id": 1}, 1),
+        ({"destination_sync_mode": "overwrite", "generation_id": 5, "minimum_generation_id": 5, "sync_id": 7}, 8),
+        ({"destination_sync_mode": "append"}, 8),
+    ],
+)
+def test_a_full_refresh_is_gone_on_with_only_where_its_first_half_stays(
+    read_here: Any, say: Any, more: dict[str, Any], first: int
+) -> None:
+    """Without generations, an overwrite takes away all that an earlier run wrote."""
+    state = json.loads(say.state("a", {"n": 7}))["state"]
+    said = read_here(source(flaky({}), Stream("a", {}, resumable=True)), say.catalog("a", **more), [state])
+    assert [row["n"] for row in said.rows] == list(range(first, 11))
+
+
 def test_an_empty_state_is_none(read_here: Any, say: Any) -> None:
     values: list[Any] = [{}, None]
     for value in values:
