@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from airpipe.connectors import Folder, Program
+from airpipe.connectors import Program
 from airpipe.errors import AirpipeError, ConfigProblem, Stopped, TransientProblem
+from airpipe.folder import Folder
 from airpipe.messages import Side, lines, parse
 from airpipe.process import Child, Ended, end_within
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airpipe.catalog import StreamPlan
-from airpipe.connectors import Folder, Image, Program
+from airpipe.connectors import Image, Program
 from airpipe.errors import AirpipeError, ConfigProblem, Stopped, TransientProblem
+from airpipe.folder import Folder
 from airpipe.messages import Side, lines, parse
 from airpipe.process import Child, Ended
 from airpipe.pump import DestinationGone, Pump

@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from airpipe.errors import AirpipeError
+from airpipe.mask import Mask, masking
+from airpipe.words import harmless
 
 if TYPE_CHECKING:
+    from airpipe.ask import Log
     from airpipe.pipeline import Loaded
 
 FAILED, WRONG, STOPPED = 1, 2, 130
@@ -110,8 +113,9 @@ def run(file: str, pipelines: tuple[str, ...], kind: str | None) -> None:
         sys.exit(FAILED)
 
 
-def _one(file: str, name: str | None) -> Loaded:
-    """The pipeline of this name, or the only one of the file."""
+@contextmanager
+def _one(file: str, name: str | None) -> Iterator[tuple[Loaded, Mask]]:
+    """The pipeline of this name, or the only one of the file, and what hides its secrets."""
     from airpipe.errors import ConfigProblem
     from airpipe.pipeline import load
 
@@ -119,15 +123,21 @@ def _one(file: str, name: str | None) -> Loaded:
     if len(found) > 1:
         names = ", ".join(loaded.name for loaded in found)
         raise ConfigProblem(f"{file} holds several pipelines; choose one by --pipeline: {names}")
-    return found[0]
+    with masking(found[0]) as mask:
+        yield found[0], mask
 
 
 _pipeline = click.option("--pipeline", "name", help="Which pipeline, where the file holds several.")
 
 
-def _warn(origin: str, level: str, message: str) -> None:
-    if level.upper() in ("WARN", "WARNING", "ERROR"):
-        click.echo(f"{origin}: {message}", err=True)
+def _warns(mask: Mask) -> Log:
+    """Shows what is worth a warning."""
+
+    def warn(origin: str, level: str, message: str) -> None:
+        if level.upper() in ("WARN", "WARNING", "ERROR"):
+            click.echo(f"{origin}: {harmless(mask(message))}", err=True)
+
+    return warn
 
 
 @airpipe.command()
@@ -136,19 +146,20 @@ def _warn(origin: str, level: str, message: str) -> None:
 def check(file: str, pipelines: tuple[str, ...]) -> None:
     """Check FILE: the file itself, both connections, the streams and how they would be moved."""
     from airpipe.catalog import plan
-    from airpipe.connectors import Folder
+    from airpipe.folder import Folder
     from airpipe.pipeline import load
     from airpipe.questions import Questions, programs
     from airpipe.tables import show_plan
 
     with _stopping() as stop:
         for loaded in load(file, pipelines):
-            sides = programs(loaded, "source", "destination")
-            configs = {side: dict(getattr(loaded.pipeline, side).config) for side in sides}
-            with Folder() as folder:
-                questions = Questions(loaded, sides, configs, folder, stop, _warn)
+            with masking(loaded) as mask, Folder() as folder:
+                sides = programs(loaded, "source", "destination")
+                configs = {side: dict(getattr(loaded.pipeline, side).config) for side in sides}
+                questions = Questions(loaded, sides, configs, folder, stop, mask, _warns(mask))
                 found = plan(loaded, questions.ask(discover=True), questions.offered)
-            click.echo(f"{loaded.name}: {sides['source'].label} → {sides['destination'].label}: both are reached")
+                labels = mask(f"{sides['source'].label} → {sides['destination'].label}")
+            click.echo(f"{loaded.name}: {labels}: both are reached")
             show_plan(found.streams)
             for text in found.skipped:
                 click.echo(f"  skipped: {text}")
@@ -165,7 +176,7 @@ def discover(file: str, name: str | None, as_json: bool) -> None:
     from airpipe.preview import asked
     from airpipe.tables import show_streams
 
-    with _stopping() as stop, asked(_one(file, name), stop, _warn) as (found, _, _):
+    with _one(file, name) as (one, mask), _stopping() as stop, asked(one, stop, mask, _warns(mask)) as (found, _, _):
         if as_json:
             click.echo(json.dumps(found, ensure_ascii=False, indent=1))
         else:
@@ -185,10 +196,11 @@ def preview(file: str, stream: str | None, name: str | None, count: int, as_json
     from airpipe import preview as previews
     from airpipe.tables import show_rows
 
-    loaded = _one(file, name)
-    with _stopping() as stop, previews.asked(loaded, stop, _warn) as (found, folder, program):
-        plan = previews.choose(loaded, found, stream)
-        rows = previews.rows(program, folder, plan, count, stop, _warn)
+    with _one(file, name) as (loaded, mask), _stopping() as stop:
+        warn = _warns(mask)
+        with previews.asked(loaded, stop, mask, warn) as (found, folder, program):
+            plan = previews.choose(loaded, found, stream)
+            rows = previews.rows(program, folder, plan, count, stop, warn)
     if as_json:
         for row in rows:
             click.echo(json.dumps(row, ensure_ascii=False))
@@ -230,8 +242,7 @@ def runs(file: str, name: str | None, limit: int, as_json: bool) -> None:
     from airpipe.statestore import open_store
     from airpipe.tables import show_runs
 
-    loaded = _one(file, name)
-    with open_store(loaded) as store:
+    with _one(file, name) as (loaded, _), open_store(loaded) as store:
         found = store.runs(loaded.name, limit)
         for run in found[1:]:
             run["dead"] = True
@@ -251,12 +262,12 @@ def logs(file: str, run: int | None, name: str | None) -> None:
     from airpipe.errors import ConfigProblem
     from airpipe.logs import folder_of, numbers
 
-    loaded = _one(file, name)
-    kept = numbers(loaded.home, loaded.name)
-    if not kept or (run is not None and run not in kept):
-        there = f"; there are {kept[0]} to {kept[-1]}" if kept else ""
-        raise ConfigProblem(f"no log is kept of {f'run {run}' if run else 'any run'} of {loaded.name}{there}")
-    path = folder_of(loaded.home, loaded.name) / f"{run or kept[-1]}.log"
+    with _one(file, name) as (loaded, _):
+        kept = numbers(loaded.home, loaded.name)
+        if not kept or (run is not None and run not in kept):
+            there = f"; there are {kept[0]} to {kept[-1]}" if kept else ""
+            raise ConfigProblem(f"no log is kept of {f'run {run}' if run else 'any run'} of {loaded.name}{there}")
+        path = folder_of(loaded.home, loaded.name) / f"{run or kept[-1]}.log"
     click.echo(path.read_text(encoding="utf-8"), nl=False)
 
 
@@ -272,7 +283,8 @@ def state_show(file: str, name: str | None) -> None:
     """Print the states, as a JSON array that `state set` takes."""
     from airpipe.states_file import show
 
-    click.echo(show(_one(file, name)))
+    with _one(file, name) as (loaded, _):
+        click.echo(show(loaded))
 
 
 @state.command("reset")
@@ -283,8 +295,9 @@ def state_reset(file: str, name: str | None, streams: tuple[str, ...]) -> None:
     """Forget the states: the next run reads everything again."""
     from airpipe.states_file import reset
 
-    for text in reset(_one(file, name), streams):
-        click.echo(f"forgotten: {text}")
+    with _one(file, name) as (loaded, _):
+        for text in reset(loaded, streams):
+            click.echo(f"forgotten: {text}")
 
 
 @state.command("set")
@@ -295,8 +308,9 @@ def state_set(file: str, name: str | None, states: Any) -> None:
     """Take STATES (a JSON array as `state show` prints it; by default the standard input) in place of what is kept."""
     from airpipe.states_file import replace
 
-    for text in replace(_one(file, name), states.read()):
-        click.echo(f"set: {text}")
+    with _one(file, name) as (loaded, _):
+        for text in replace(loaded, states.read()):
+            click.echo(f"set: {text}")
 
 
 @airpipe.command()

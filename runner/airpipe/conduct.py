@@ -14,12 +14,14 @@ from typing import Any
 from airpipe import catalog
 from airpipe.attempt import Attempt, Limits, Outcome
 from airpipe.catalog import Plan, StreamPlan
-from airpipe.connectors import Folder, Mask, Program
+from airpipe.connectors import Program
 from airpipe.errors import AirpipeError, Stopped, TransientProblem
 from airpipe.events import Event, Finished, Log, Planned, Progress, Retrying, Saved, Started, StreamReport
+from airpipe.folder import Folder
 from airpipe.logs import LEVELS, RunLog
+from airpipe.mask import Mask, masking
 from airpipe.pipeline import Loaded
-from airpipe.questions import Questions, first_mask, programs
+from airpipe.questions import Questions, programs
 from airpipe.saver import Saver
 from airpipe.statestore import Lock, Store, open_store
 from airpipe.streams import StreamName, Tally
@@ -36,9 +38,10 @@ Emit = Callable[[Event], None]
 def conduct(loaded: Loaded, emit: Emit, stop: threading.Event) -> Finished:
     """Run the pipeline once. Whatever happens, it ends in a Finished event, which is also returned."""
     try:
-        both = programs(loaded, "source", "destination")
-        with open_store(loaded) as store, store.lock(loaded.name) as lock:
-            finished = _Run(loaded, both, store, lock, emit, stop).run()
+        with masking(loaded) as mask:
+            both = programs(loaded, "source", "destination")
+            with open_store(loaded) as store, store.lock(loaded.name) as lock:
+                finished = _Run(loaded, both, store, lock, mask, emit, stop).run()
     except AirpipeError as error:
         finished = Finished(
             loaded.name, 0, "stopped" if isinstance(error, Stopped) else "failed", 0, 0, error=error.message
@@ -54,6 +57,7 @@ class _Run:
         programs: Mapping[str, Program],
         store: Store,
         lock: Lock,
+        mask: Mask,
         emit: Emit,
         stop: threading.Event,
     ) -> None:
@@ -61,6 +65,7 @@ class _Run:
         self._programs = programs
         self._store = store
         self._lock = lock
+        self._mask = mask
         self._emit = emit
         self._stop = stop
         self._started = time.time()
@@ -74,11 +79,7 @@ class _Run:
         self._controls: dict[str, dict[str, Any]] = {}
         last = store.runs(loaded.name, 1)
         self._number = int(last[0]["run"]) + 1 if last else 1
-        self._log = RunLog(loaded.home, loaded.name, self._number, self._first_mask(), self._show)
-
-    def _first_mask(self) -> Mask:
-        """Before the specs are known, names tell what is secret."""
-        return first_mask(self._loaded)
+        self._log = RunLog(loaded.home, loaded.name, self._number, mask, self._show)
 
     def _show(self, origin: str, level: str, message: str) -> None:
         if LEVELS.get(level, 2) >= LEVELS["INFO"]:
@@ -86,7 +87,8 @@ class _Run:
 
     def run(self) -> Finished:
         name = self._loaded.name
-        self._emit(Started(name, self._number, *(self._programs[side].label for side in ("source", "destination"))))
+        labels = (self._mask(self._programs[side].label) for side in ("source", "destination"))
+        self._emit(Started(name, self._number, *labels))
         self._keep_run("running")
         error: AirpipeError | None = None
         try:
@@ -114,8 +116,7 @@ class _Run:
             self._store, self._loaded.name, lambda streams: self._emit(Saved(self._loaded.name, streams))
         )
         configs = self._configs()
-        questions = Questions(self._loaded, self._programs, configs, folder, self._stop, self._quiet)
-        questions.learnt = self._learn_secrets
+        questions = Questions(self._loaded, self._programs, configs, folder, self._stop, self._mask, self._quiet)
         found = questions.ask(discover=True)
         self._plan = catalog.plan(self._loaded, found, questions.offered)
         for plan in self._plan.streams:
@@ -140,12 +141,9 @@ class _Run:
         if origin == "airpipe" or LEVELS.get(level.upper(), 2) == LEVELS["WARN"]:
             self._log(origin, level, message)
 
-    def _learn_secrets(self, mask: Mask) -> None:
-        self._log.mask = mask
-
     def _tell_new_destination(self, config: Mapping[str, Any]) -> None:
         """States speak of rows that went to the destination of that time."""
-        now = _mark([self._programs["destination"].label, self._log.mask(json.dumps(config, sort_keys=True))])
+        now = _mark([self._programs["destination"].label, self._mask(json.dumps(config, sort_keys=True))])
         before = self._saver.values.get("destination")
         if before not in (None, now) and any(key.startswith("state/") for key in self._saver.values):
             text = "the destination's config has changed: rows that went to the old one are not sent again. "
@@ -165,7 +163,7 @@ class _Run:
             if failures > wishes.retries or self._attempts >= MOST_ATTEMPTS:
                 return error
             wait = min(seconds(wishes.retry_delay) * 2 ** (failures - 1), LONGEST_WAIT) * random.uniform(0.8, 1.2)
-            message = self._log.mask(error.message)
+            message = self._mask(error.message)
             self._log("airpipe", "INFO", f"attempt {self._attempts} failed, tried again in {wait:.1f} s: {message}")
             self._emit(Retrying(self._loaded.name, self._attempts, wait, message))
             if self._stop.wait(wait):
@@ -250,7 +248,7 @@ class _Run:
             self._attempts,
             list(self._reports.values()),
             self._plan.skipped,
-            self._log.mask(error.message) if error else "",
+            self._mask(error.message) if error else "",
             self._moving,
             self._usage,
         )

@@ -5,27 +5,22 @@ Nothing of a connector is imported; the protocol's command line is all that is k
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
 import re
 import shutil
 import sys
-import tempfile
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
-from airpipe.errors import ConfigProblem
+from airpipe.folder import Folder
 from airpipe.pipeline import Connector, Loaded
 from airpipe.process import Command
 
 _ALIASES = {"postgresql": "postgres", "pg": "postgres", "gcs": "google-cloud-storage", "files": "file"}
-_NONE_YET = "none is installed"
+COLLECTION = ("source-postgres", "destination-s3")
+"""Connectors that a checkout of the collection holds, as folders of these names."""
 
 
 def names(side: str, kind: str) -> list[str]:
@@ -74,8 +69,22 @@ def _missing(side: str, kind: str, command: str) -> str:
         return f"the connector {kind} is not installed; did you mean {near[0]}?"
     return (
         f"the connector {kind} is not installed: no command {command} beside airpipe or on PATH. Installed here: "
-        f"{', '.join(there) or _NONE_YET}. Install it, name a program by command:, or an Airbyte image by image:"
+        f"{', '.join(there) or 'none'}. {_way(names(side, kind))}, name a program by command:, or an Airbyte image "
+        "by image:"
     )
+
+
+def _way(commands: Sequence[str]) -> str:
+    """How to get a connector: a package of the collection, or one that only the user can know."""
+    ours = next((command for command in commands if command in COLLECTION), None)
+    if ours:
+        return f"Install it from a checkout of the collection (`{install_line(ours)}`)"
+    return f"Install a package that brings {commands[0]}"
+
+
+def install_line(connector: str) -> str:
+    """What installs a connector of the collection, in a checkout of it: its SDK comes from there, too."""
+    return f"pip install ./sdk ./{connector}"
 
 
 def _given(word: str, loaded: Loaded, side: str) -> str:
@@ -101,6 +110,10 @@ def _docker(loaded: Loaded, side: str) -> str:
     raise loaded.problem((side, "image"), "an image needs docker (or podman) on PATH, and neither is there")
 
 
+AS_IT_IS = {"CONNECTOR_EXPAND": "0"}
+"""Connectors of the collection put `${NAME}` of a config in place. We have done that: what is left is text."""
+
+
 class Program:
     """A connector as a command: `words` and then a verb of the protocol."""
 
@@ -119,7 +132,7 @@ class Program:
         options: list[str] = []
         for file in files if folder else ():
             options += [f"--{_option(file)}", f"{folder.path}/{file}.json"]  # type: ignore[union-attr]
-        return Command([*self._words, verb, *options], folder.whole if folder else None)
+        return Command([*self._words, verb, *options], folder.whole if folder else None, environment=AS_IT_IS)
 
 
 class Image(Program):
@@ -140,7 +153,8 @@ class Image(Program):
         mount = ["-v", f"{folder.path}:/airpipe:ro"] if folder else []
         options = [part for file in files for part in (f"--{_option(file)}", f"/airpipe/{file}.json")]
         limit = [f"--memory={memory}", f"--memory-swap={memory}"] if memory else []
-        run = [self._docker, "run", "--rm", "-i", "--name", name, *mount, *limit, *self._arguments]
+        said = [part for variable, value in AS_IT_IS.items() for part in ("-e", f"{variable}={value}")]
+        run = [self._docker, "run", "--rm", "-i", "--name", name, *said, *mount, *limit, *self._arguments]
         end = [self._docker, "rm", "-f", name]
         return Command([*run, self.label, verb, *options], folder.whole if folder else None, end)
 
@@ -148,188 +162,3 @@ class Image(Program):
 def _option(file: str) -> str:
     """`--config` for the file `source-config`."""
     return file.rpartition("-")[2]
-
-
-class Folder:
-    """A private folder for configs, catalogs and states.
-
-    It goes with the run, or with the guards of a dead run. What these could not clear away, the next run does.
-    """
-
-    def __init__(self) -> None:
-        _clear_away()
-        self.whole = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        self._lock = os.open(self.whole / "new", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
-        (self.whole / "new").rename(self.whole / "lock")  # Nobody sees it unlocked.
-        self.path = self.whole / "files"
-        self.path.mkdir()
-        self.path.chmod(0o755)  # Images run as another user; nobody else gets past the folder above.
-
-    def write(self, name: str, value: Any) -> None:
-        """Write `name.json`; bytes are JSON already."""
-        text = value if isinstance(value, bytes) else json.dumps(value).encode()
-        path = self.path / f"{name}.json"
-        path.write_bytes(text)
-        path.chmod(0o644)
-
-    def close(self) -> None:
-        shutil.rmtree(self.whole, ignore_errors=True)
-        os.close(self._lock)
-
-    def __enter__(self) -> Folder:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self.close()
-
-
-_PREFIX = "airpipe-"
-
-
-def _clear_away() -> None:
-    """Delete our folders of dead runs: nobody holds their locks."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        with suppress(OSError):  # Those that go just now.
-            if folder.lstat().st_uid != os.geteuid():
-                continue
-            descriptor = os.open(folder / "lock", os.O_RDWR)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
-            finally:
-                os.close(descriptor)
-
-
-# Options
-
-
-_OPTIONS = {
-    "sync_config.batch_size": ("batch_size", "batchSize"),
-    "sync_config.parallel_workers": ("parallel_workers", "max_db_connections", "num_workers", "workers", "concurrency"),
-    "incremental_sync.lookback_window": ("lookback_window", "lookback"),
-}
-
-
-def with_wishes(loaded: Loaded, configs: dict[str, dict[str, Any]], forms: Mapping[str, Any]) -> Iterator[str]:
-    """Put what the file wishes of both sides into the options that their specs know. Yields what has no place."""
-    pipeline = loaded.pipeline
-    wishes = {
-        "sync_config.batch_size": pipeline.sync_config.batch_size,
-        "sync_config.parallel_workers": pipeline.sync_config.parallel_workers,
-        "incremental_sync.lookback_window": pipeline.incremental_sync.lookback_window,
-    }
-    for wish, value in wishes.items():
-        if value is None:
-            continue
-        taken = [_take(configs[side], forms[side], _OPTIONS[wish], value) for side in configs]
-        if not any(taken):
-            yield f"{wish} is left out: neither connector has an option for it"
-
-
-def _take(config: dict[str, Any], form: Mapping[str, Any], options: Sequence[str], value: Any) -> bool:
-    known = form.get("properties", {})
-    for option in options:
-        if option in known:
-            config.setdefault(option, value)
-            return True
-    return False
-
-
-def unknown_options(loaded: Loaded, side: str, config: Mapping[str, Any], form: Mapping[str, Any]) -> Iterator[str]:
-    """A sentence for each option that the connector does not know."""
-    known = form.get("properties", {})
-    if not known or form.get("oneOf"):
-        return
-    for option in config:
-        if option not in known:
-            near = get_close_matches(option, known, n=1)
-            meant = f"; did you mean {near[0]}?" if near else ""
-            where = loaded.problem((side, "config", option), f"the connector has no such option{meant}")
-            yield where.message
-
-
-def typed(config: Mapping[str, Any], form: Mapping[str, Any]) -> dict[str, Any]:
-    """The options with texts made numbers and truths where the spec wants those; `${PORT}` gives a text."""
-    known = form.get("properties", {})
-    return {key: _typed(value, known.get(key, {}).get("type")) for key, value in config.items()}
-
-
-def _typed(value: Any, kind: Any) -> Any:
-    kinds = kind if isinstance(kind, list) else [kind]
-    if not isinstance(value, str) or "string" in kinds:
-        return value
-    if "integer" in kinds and re.fullmatch(r"-?\d+", value):
-        return int(value)
-    if "number" in kinds and re.fullmatch(r"-?\d+(\.\d+)?", value):
-        return float(value)
-    return {"true": True, "false": False}.get(value.lower(), value) if "boolean" in kinds else value
-
-
-def secrets(form: Any, value: Any) -> Iterator[str]:
-    """Every value that must not be shown: what the form marks as secret, and what its name gives away."""
-    if isinstance(value, dict):
-        described = _properties(form)
-        for key, inner in value.items():
-            part = described.get(key, {})
-            if part.get("airbyte_secret") or (isinstance(inner, str) and _telling.search(key)):
-                yield from _texts(inner)
-            else:
-                yield from secrets(part, inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from secrets(form.get("items", {}) if isinstance(form, dict) else {}, inner)
-    elif isinstance(value, str):
-        yield from _in_url.findall(value)
-
-
-_telling = re.compile(r"password|passwd|secret|token|api_?key|private_key", re.IGNORECASE)
-_in_url = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]*:([^/\s@]+)@", re.IGNORECASE)
-
-
-def _properties(form: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    if isinstance(form, dict):
-        for option in (form, *form.get("oneOf", ()), *form.get("anyOf", ()), *form.get("allOf", ())):
-            for key, part in (option.get("properties") or {}).items():
-                found[key] = part if part.get("airbyte_secret") or key not in found else found[key]
-    return found
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list):
-        for inner in value:
-            yield from _texts(inner)
-    elif value is not None and not isinstance(value, bool):
-        yield str(value)
-
-
-SHORTEST = 4
-"""Characters of a secret that is masked: a shorter one stands in too many words."""
-
-
-class Mask:
-    """`mask(text)` is the text with each known secret as `****`."""
-
-    def __init__(self, known: Iterator[str]) -> None:
-        found = {way for text in known if len(text) >= SHORTEST for way in _ways(text)}
-        longest_first = sorted(found, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if found else None
-
-    def __call__(self, text: str) -> str:
-        return self._pattern.sub("****", text) if self._pattern else text
-
-
-def _ways(text: str) -> Iterator[str]:
-    """How a secret may turn up: as it is, in JSON, in a URL, or a line of it (of a private key)."""
-    yield from (text, json.dumps(text)[1:-1], quote(text, safe=""))
-    yield from (line.strip() for line in text.splitlines() if len(line.strip()) >= 2 * SHORTEST)
-
-
-def problem_of_check(loaded: Loaded, side: str, config: Mapping[str, Any], text: str) -> ConfigProblem:
-    """A failed check, at the line of the option that it talks of."""
-    option = next((word for word in re.findall(r"[\w.]+", text) if word.split(".")[0] in config), None)
-    where = tuple(option.split(".")) if option else ()
-    return loaded.problem((side, "config", *where), text)

@@ -13,9 +13,12 @@ import click
 
 from airpipe import connectors
 from airpipe.ask import ask
-from airpipe.connectors import Folder, Program
+from airpipe.connectors import Program
 from airpipe.errors import AirpipeError, ConfigProblem
+from airpipe.folder import Folder
+from airpipe.mask import Mask, secrets_in
 from airpipe.pipeline import Connector, Loaded, load
+from airpipe.words import one_line
 
 HEADER = """\
 # airpipe check {name}     airpipe preview {name}     airpipe run {name}
@@ -59,7 +62,11 @@ def _side(side: str, secrets: dict[str, str], stop: threading.Event) -> dict[str
     """Type and config of one side, checked."""
     there = connectors.installed(side)
     if not there:
-        raise ConfigProblem(f"no {side}-… command is installed; `pip install {side}-postgres` is one")
+        example = next(name for name in connectors.COLLECTION if name.startswith(f"{side}-"))
+        raise ConfigProblem(
+            f"no {side}-… command is installed; `{connectors.install_line(example)}` in a checkout of the collection "
+            "installs one"
+        )
     click.echo(f"\n{side.capitalize()}: {', '.join(there)}")
     kind = click.prompt("  type", default=there[0] if len(there) == 1 else None)
     program = connectors.find(side, Connector(type=kind), _stand_in())
@@ -91,7 +98,8 @@ def _check(
             answer = ask(program, "check", folder, [f"{side}-config"], stop, _quiet)
         if answer.get("status") == "SUCCEEDED":
             return click.echo("  it works")
-        click.echo(f"  it does not work: {answer.get('message')}")
+        mask = Mask([*secrets.values(), *secrets_in(form, _filled(config, secrets))])
+        click.echo(f"  it does not work: {one_line(mask(str(answer.get('message'))))}")
         wrong = _named("  options to change (names, Enter to keep it so)", [name for name, _ in _shown(form)])
         if not wrong:
             return None
@@ -218,7 +226,8 @@ def _streams(source: Mapping[str, Any], secrets: Mapping[str, str], stop: thread
         try:
             found = ask(program, "discover", folder, ["source-config"], stop, _quiet).get("streams") or []
         except AirpipeError as error:
-            click.echo(f"  the streams cannot be listed: {error.message}")
+            mask = Mask([*secrets.values(), *secrets_in({}, source["config"])])
+            click.echo(f"  the streams cannot be listed: {mask(error.message)}")
             return {}
     names = [f"{s['namespace']}.{s['name']}" if s.get("namespace") else s["name"] for s in found]
     click.echo(f"\nStreams: {', '.join(names[:20])}{' …' if len(names) > 20 else ''}")

@@ -26,7 +26,7 @@ class RunLog:
     def __init__(
         self, folder: Path, pipeline: str, run: int, mask: Mask, show: Callable[[str, str, str], None]
     ) -> None:
-        self.mask = mask
+        self._mask = mask
         self._show = show
         self._lock = threading.Lock()
         self._file: IO[str] | None = None
@@ -43,7 +43,7 @@ class RunLog:
 
     def __call__(self, origin: str, level: str, message: str) -> None:
         level = level.upper()
-        text = harmless(self.mask(message))
+        text = harmless(self._mask(message))
         if len(text) > LONGEST:
             text = f"{text[:LONGEST]}… ({len(text):,} characters)"
         moment = time.strftime("%Y-%m-%dT%H:%M:%S")

@@ -10,8 +10,10 @@ from typing import Any
 from airpipe import catalog
 from airpipe.ask import Log
 from airpipe.catalog import StreamPlan
-from airpipe.connectors import Folder, Program
+from airpipe.connectors import Program
 from airpipe.errors import AirpipeError, ConfigProblem, TransientProblem
+from airpipe.folder import Folder
+from airpipe.mask import Mask
 from airpipe.messages import Side, lines, parse
 from airpipe.pipeline import Loaded
 from airpipe.process import Child
@@ -23,12 +25,14 @@ PATIENCE = 60.0
 
 
 @contextmanager
-def asked(loaded: Loaded, stop: threading.Event, log: Log) -> Iterator[tuple[dict[str, Any], Folder, Program]]:
+def asked(
+    loaded: Loaded, stop: threading.Event, mask: Mask, log: Log
+) -> Iterator[tuple[dict[str, Any], Folder, Program]]:
     """The source's catalog, and the folder and program to read on with."""
     sides = programs(loaded, "source")
     with Folder() as folder:
         configs = {"source": dict(loaded.pipeline.source.config)}
-        found = Questions(loaded, sides, configs, folder, stop, log).ask(discover=True)
+        found = Questions(loaded, sides, configs, folder, stop, mask, log).ask(discover=True)
         yield found, folder, sides["source"]
 
 

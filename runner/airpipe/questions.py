@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from airpipe import connectors
+from airpipe import connectors, options
 from airpipe.ask import Log, ask
-from airpipe.connectors import Folder, Mask, Program
+from airpipe.connectors import Program
+from airpipe.folder import Folder
+from airpipe.mask import Mask, secrets_in
 from airpipe.pipeline import Loaded
 
 Answer = dict[str, Any]
 
 
 class Questions:
-    """Asks the sides in `configs`. Each question is mostly the start of a process, so they go together."""
+    """Asks the sides in `configs`. Each question is mostly the start of a process, so they go together.
+
+    The mask learns what the specs mark as secret as soon as they have told it.
+    """
 
     def __init__(
         self,
@@ -25,18 +30,17 @@ class Questions:
         configs: dict[str, dict[str, Any]],
         folder: Folder,
         stop: threading.Event,
+        mask: Mask,
         log: Log,
     ) -> None:
         self.specs: dict[str, Answer] = {}
-        self.mask = first_mask(loaded)
-        self.learnt: Callable[[Mask], None] = lambda mask: None
-        """Hears what must not be shown, as soon as the specs tell it."""
         self._loaded = loaded
         self._programs = programs
         self._configs = configs
         self._folder = folder
         self._stop = stop
         self._enough = False
+        self._mask = mask
         self._log = log
 
     @property
@@ -85,18 +89,17 @@ class Questions:
 
     def _learn(self) -> None:
         forms = self._forms()
-        found = [text for side in self._configs for text in connectors.secrets(forms[side], self._configs[side])]
-        self.mask = Mask(iter([*found, *connectors.secrets({}, {"state": self._loaded.pipeline.state})]))
-        self.learnt(self.mask)
+        for side, config in self._configs.items():
+            self._mask.learn(secrets_in(forms[side], config))
 
     def _adapt(self) -> list[str]:
         """Put what the file wishes (batch size, workers, lookback) into the configs. Returns the sides that changed."""
         before = {side: dict(config) for side, config in self._configs.items()}
         forms = self._forms()
-        for text in connectors.with_wishes(self._loaded, self._configs, forms):
+        for text in options.with_wishes(self._loaded, self._configs, forms):
             self._log("airpipe", "WARN", text)
         for side in self._configs:
-            for text in connectors.unknown_options(self._loaded, side, before[side], forms[side]):
+            for text in options.unknown_options(self._loaded, side, before[side], forms[side]):
                 self._log("airpipe", "WARN", text)
         return [side for side, config in self._configs.items() if config != before[side]]
 
@@ -104,21 +107,14 @@ class Questions:
         """Whether it is right only after texts (of the environment) were made numbers. Raise where it is not."""
         if answer.get("status") == "SUCCEEDED":
             return False
-        typed = connectors.typed(self._configs[side], self._forms()[side])
+        typed = options.typed(self._configs[side], self._forms()[side])
         if typed != self._configs[side]:
             self._configs[side].update(typed)
             self._write()
             if self._ask(side, "check").get("status") == "SUCCEEDED":
                 return True
-        text = self.mask(str(answer.get("message") or "the check failed"))
-        raise connectors.problem_of_check(self._loaded, side, self._configs[side], text)
-
-
-def first_mask(loaded: Loaded) -> Mask:
-    """Before the specs are known, names tell what is secret."""
-    pipeline = loaded.pipeline
-    wholes = (pipeline.source.config, pipeline.destination.config, {"state": pipeline.state})
-    return Mask(text for whole in wholes for text in connectors.secrets({}, whole))
+        text = self._mask(str(answer.get("message") or "the check failed"))
+        raise options.problem_of_check(self._loaded, side, self._configs[side], text)
 
 
 def programs(loaded: Loaded, *sides: str) -> dict[str, Program]:

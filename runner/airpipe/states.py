@@ -17,7 +17,8 @@ from airpipe.errors import TransientProblem
 from airpipe.streams import StreamName, Tally
 
 encode = msgspec.json.Encoder(decimal_format="number").encode
-_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+fields_of = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+"""The keys of a JSON object, with what stands under each as it is written."""
 GLOBAL = None
 """The scope of a state that speaks for all streams."""
 Scope = StreamName | None
@@ -68,12 +69,12 @@ class StateLedger:
 
     def take(self, line: bytes) -> bytes | None:
         """The STATE line for the destination; None where it speaks of no stream of ours."""
-        envelope = _object(line)
-        state = _object(envelope["state"])
-        scope = _scope(state)
+        envelope = fields_of(line)
+        state = fields_of(envelope["state"])
+        scope = scope_of(state)
         if scope is not None and scope not in self._tallies:
             return None
-        pending = self._hold(scope, encode({key: value for key, value in state.items() if key not in _OURS}))
+        pending = self._hold(scope, as_kept(state))
         self._check_source(state, pending)
         stats = {"sourceStats": msgspec.Raw(encode({"recordCount": float(pending.rows)}))} | state
         return _line({**envelope, "state": {**stats, "id": pending.id}})
@@ -87,7 +88,7 @@ class StateLedger:
             text = encode({"type": "STREAM", "stream": {"stream_descriptor": stream.descriptor, "stream_state": {}}})
             pending = self._hold(stream, text, made_here=True)
             stats = {"recordCount": float(pending.rows)}
-            yield _line({"type": "STATE", "state": {**_object(text), "sourceStats": stats, "id": pending.id}})
+            yield _line({"type": "STATE", "state": {**fields_of(text), "sourceStats": stats, "id": pending.id}})
 
     def _hold(self, scope: Scope, text: bytes, *, made_here: bool = False) -> Pending:
         tallies = list(self._tallies.values()) if scope is GLOBAL else [self._tallies[scope]]
@@ -115,7 +116,7 @@ class StateLedger:
 
     def answered(self, line: bytes) -> Safe | None:
         """What a STATE line of the destination says; None where it says nothing new. An unknown one is an error."""
-        state = _object(_object(line)["state"])
+        state = fields_of(fields_of(line)["state"])
         with self._lock:
             covering = self._find(state)
             if covering is None:
@@ -136,7 +137,7 @@ class StateLedger:
         else:
             said = _plain(state)
             for pending in self._pending:
-                if _plain(_object(pending.text)) == said:
+                if _plain(fields_of(pending.text)) == said:
                     return pending
         raise TransientProblem(
             "The destination answered with a state that was never sent to it: nothing of it is saved."
@@ -192,7 +193,7 @@ def _line(message: Mapping[str, Any]) -> bytes:
     return encode(message) + b"\n"
 
 
-def _scope(state: Mapping[str, msgspec.Raw]) -> Scope:
+def scope_of(state: Mapping[str, msgspec.Raw]) -> Scope:
     """The stream that a state speaks for; GLOBAL where it speaks for all (type GLOBAL, or a LEGACY one)."""
     kind = msgspec.json.decode(state["type"]) if "type" in state else "LEGACY"
     if kind != "STREAM":
@@ -200,14 +201,14 @@ def _scope(state: Mapping[str, msgspec.Raw]) -> Scope:
     return StreamName.of(msgspec.json.decode(state["stream"])["stream_descriptor"])
 
 
-def scope_of(text: bytes) -> Scope:
-    """The scope of a state as it is kept."""
-    return _scope(_object(text))
+def as_kept(state: Mapping[str, msgspec.Raw]) -> bytes:
+    """A state without what was added on the way, ready for `--state`."""
+    return encode({key: value for key, value in state.items() if key not in _OURS})
 
 
 def _plain(state: Mapping[str, msgspec.Raw]) -> Any:
-    """A state without what was added on the way, and without the nulls that some models write."""
-    return _without_nulls(msgspec.json.decode(encode({k: v for k, v in state.items() if k not in _OURS})))
+    """A state for comparison: without the nulls that some models write."""
+    return _without_nulls(msgspec.json.decode(as_kept(state)))
 
 
 def _without_nulls(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airpipe.errors import ConfigProblem, TransientProblem
 from airpipe.statestore import PATIENCE, Lock, Store, busy
+from airpipe.words import sentences
 
 if TYPE_CHECKING:
     import psycopg
@@ -28,8 +30,9 @@ class PostgresStore(Store):
         try:
             import psycopg
         except ImportError:
-            raise ConfigProblem("state in PostgreSQL needs psycopg: pip install 'airpipe[postgres]'") from None
+            raise ConfigProblem("state in PostgreSQL needs psycopg: pip install 'psycopg[binary]'") from None
         self._psycopg = psycopg
+        _look_at(address)
         self._address = address
         self._connection = self.connect()
         self._do(lambda connection: self._create(connection))
@@ -38,7 +41,9 @@ class PostgresStore(Store):
         try:
             return self._psycopg.connect(self._address, autocommit=True, connect_timeout=10, application_name="airpipe")
         except self._psycopg.Error as error:
-            raise ConfigProblem(f"the database of state cannot be reached: {error}") from None
+            raise ConfigProblem(f"the database of state cannot be reached: {sentences(str(error))}") from None
+        except UnicodeError:  # Of a name that no host can have.
+            raise _not_right() from None
 
     def _create(self, connection: psycopg.Connection[Any]) -> None:
         if connection.execute("select to_regclass('airpipe_runs')").fetchone() == (None,):
@@ -52,12 +57,12 @@ class PostgresStore(Store):
             return work(self._connection)
         except self._psycopg.Error as error:
             if not self._connection.broken:
-                raise TransientProblem(f"The database of state refuses: {str(error).strip()}") from None
+                raise TransientProblem(f"The database of state refuses: {sentences(str(error))}") from None
         try:
             self._connection = self.connect()
             return work(self._connection)
         except (ConfigProblem, self._psycopg.Error) as error:
-            raise TransientProblem(f"The state cannot be saved: {str(error).strip()}") from None
+            raise TransientProblem(f"The state cannot be saved: {sentences(str(error))}") from None
 
     def load(self, pipeline: str) -> dict[str, str]:
         sql = "select key, value from airpipe_state where pipeline = %s"
@@ -103,6 +108,30 @@ class PostgresStore(Store):
 
     def close(self) -> None:
         self._connection.close()
+
+
+_address = re.compile(r"postgres(ql)?://([^/@]*@)?[^/@?]*(/[^@?]*)?(\?.*)?", re.DOTALL)
+"""One @ at most stands outside of the parameters: a second one, or one after a /, is a piece of a password."""
+
+
+def _look_at(address: str) -> None:
+    """Raise where libpq would take the address for something else: its errors quote what may be a password."""
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        port = str(conninfo_to_dict(address).get("port") or "")
+    except ProgrammingError:
+        raise _not_right() from None
+    if not _address.fullmatch(address) or not re.fullmatch(r"[\d,]*", port):
+        raise _not_right()
+
+
+def _not_right() -> ConfigProblem:
+    return ConfigProblem(
+        "state is no PostgreSQL URL: write postgresql://user:password@host:5432/database, and in a password %40 for @, "
+        "%2F for /, %25 for %, %20 for a space"
+    )
 
 
 class _Held(Lock):

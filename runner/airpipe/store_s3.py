@@ -28,7 +28,7 @@ class S3Store(Store):
             import botocore.config
             import botocore.session
         except ImportError:
-            raise ConfigProblem("state in S3 needs botocore: pip install 'airpipe[s3]'") from None
+            raise ConfigProblem("state in S3 needs botocore: pip install botocore") from None
         from botocore.exceptions import BotoCoreError, ClientError
 
         self._failures: tuple[type[Exception], ...] = (BotoCoreError, ClientError)
@@ -36,9 +36,15 @@ class S3Store(Store):
         self._path = f"{path.strip('/')}/" if path.strip("/") else ""
         config = botocore.config.Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=10)
         region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-        self._client = botocore.session.get_session().create_client(
-            "s3", region_name=region, endpoint_url=os.environ.get("AWS_ENDPOINT_URL"), config=config
-        )
+        endpoint = os.environ.get("AWS_ENDPOINT_URL") or None
+        try:
+            self._client = botocore.session.get_session().create_client(
+                "s3", region_name=region, endpoint_url=endpoint, config=config
+            )
+        except BotoCoreError as error:
+            raise ConfigProblem(f"the AWS settings for the bucket of state are not right: {error}") from None
+        except ValueError:  # Its text shows the endpoint with all that stands in it.
+            raise ConfigProblem("AWS_ENDPOINT_URL is no URL: write it as https://s3.example.com") from None
         self._known: dict[str, dict[str, Any]] = {}
 
     def _key(self, pipeline: str, ending: str) -> str:

@@ -78,6 +78,13 @@ def one_line(text: str) -> str:
     return harmless(_break.sub(" ", text.strip()))
 
 
+def sentences(text: str) -> str:
+    """A text of several lines as one: each line ends as a sentence does."""
+    lines = [line.strip() for line in text.strip().splitlines()]
+    ended = (line if line.endswith((".", "?", "!", ":", ",", ";")) else f"{line}." for line in lines[:-1] if line)
+    return " ".join([*ended, *lines[-1:]])
+
+
 def amount(number: int, noun: str) -> str:
     """`1 row`, `1,000 rows`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

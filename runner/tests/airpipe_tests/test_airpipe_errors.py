@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,11 @@ import jsonschema
 import pytest
 import yaml
 
+from airpipe import init
+from airpipe.connectors import COLLECTION
 from airpipe.errors import ConfigProblem
 from airpipe.pipeline import json_schema, load
+from airpipe.questions import programs
 from connector_parts import Postgres
 
 from .bench import AIRPIPE, CONNECTORS
@@ -283,3 +287,33 @@ def test_the_examples_are_understood(name: str, monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setenv(variable, "value")
     assert load(EXAMPLES / name)
     jsonschema.validate(yaml.safe_load(text), json_schema())
+
+
+# How to get what is missing
+
+
+def test_a_connector_of_the_collection_is_said_to_be_installed_from_a_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airpipe.connectors._places", list)
+    with pytest.raises(ConfigProblem, match=r"`pip install \./sdk \./source-postgres`"):
+        programs(load({"source": {"type": "postgresql"}, "destination": {"type": "s3"}})[0], "source")
+
+
+def test_a_connector_of_nobody_is_not_said_to_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("airpipe.connectors._places", list)
+    with pytest.raises(ConfigProblem, match=r"Install a package that brings source-s3, name a program") as raised:
+        programs(load({"source": {"type": "s3"}, "destination": {"type": "s3"}})[0], "source")
+    assert "pip install" not in raised.value.message
+
+
+@pytest.mark.parametrize(("side", "example"), [("source", "source-postgres"), ("destination", "destination-s3")])
+def test_questions_without_any_connector_name_one_that_there_is(
+    side: str, example: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airpipe.connectors._places", list)
+    with pytest.raises(ConfigProblem, match=rf"no {side}-… command is installed; `pip install \./sdk \./{example}`"):
+        init._side(side, {}, threading.Event())
+
+
+@pytest.mark.parametrize("connector", COLLECTION)
+def test_what_is_said_to_be_in_the_collection_is_there(connector: str) -> None:
+    assert (EXAMPLES.parent / connector / "pyproject.toml").exists()

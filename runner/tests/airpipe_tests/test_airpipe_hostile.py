@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from airpipe.alerts import alert
-from airpipe.connectors import Folder
 from airpipe.events import Finished, Log, Retrying
+from airpipe.folder import Folder
 from airpipe.pipeline import load
 
 from .bench import AIRPIPE, Bench, alive, command, of_command, until
@@ -167,9 +167,7 @@ def test_a_secret_may_look_like_any_value(plain: Bench, password: str) -> None:
 
 @pytest.mark.slow
 def test_the_folder_of_a_run_that_died_with_its_guards_is_cleared_away(tmp_path: Path) -> None:
-    code = (
-        "import os; from airpipe.connectors import Folder; print(Folder().whole, flush=True); os.kill(os.getpid(), 9)"
-    )
+    code = "import os; from airpipe.folder import Folder; print(Folder().whole, flush=True); os.kill(os.getpid(), 9)"
     dead = Path(subprocess.run([AIRPIPE[0], "-c", code], capture_output=True, text=True, check=False).stdout.strip())
     assert (dead / "files").exists()
     with Folder() as living, Folder():

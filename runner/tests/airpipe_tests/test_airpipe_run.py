@@ -225,6 +225,14 @@ def test_what_the_file_wishes_goes_into_options_that_exist(bench: Bench) -> None
     assert told == ["sync_config.parallel_workers is left out: neither connector has an option for it"]
 
 
+@pytest.mark.slow
+def test_what_looks_like_a_variable_reaches_the_connector_as_it_is(bench: Bench) -> None:
+    """Connectors put variables in place as well, where nobody has done it before: `$${…}` would need one more `$`."""
+    bench.source["echo"] = f"{bench.folder}/$${{NO_SUCH_VARIABLE}}"
+    assert bench.run().status == "succeeded"
+    assert (bench.folder / "${NO_SUCH_VARIABLE}").exists()
+
+
 # Ends
 
 

@@ -163,3 +163,56 @@ def test_a_table_of_runs_fits_a_narrow_terminal(
     assert head.split() == ["run", "started", "took", "status", "rows", "bytes", "error"]
     assert line.startswith("12   1970-01-01")
     assert len(line) <= 80
+
+
+def opened_at(address: str) -> Store:
+    return open_store(load({"source": {"type": "x"}, "destination": {"type": "y"}, "state": address})[0])
+
+
+@pytest.mark.parametrize(
+    "password",
+    ["hunter2%zz", "hunter2 hunter2", "hunter2@hunter2", "hunter2/hunter2", "123/hunter2", "hunter2?x/hunter2"],
+)
+def test_an_address_that_does_not_parse_is_told_without_its_pieces(password: str) -> None:
+    with pytest.raises(ConfigProblem, match=r"no PostgreSQL URL: .* in a password %40 for @") as raised:
+        opened_at(f"postgresql://u:{password}@127.0.0.1:1/d")
+    assert "hunter2" not in raised.value.message
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:port", "a..b", "x" * 70])
+def test_an_address_of_no_possible_host_is_told(host: str) -> None:
+    with pytest.raises(ConfigProblem, match="no PostgreSQL URL"):
+        opened_at(f"postgresql://u:hunter2hunter2@{host}/d")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://u:hun%40ter%2F2@127.0.0.1:1/d",
+        "postgres://u:p?#:w@[::1]:1/d",
+        "postgresql://127.0.0.1:1,[::1]:1/d?user=me@there",
+        "postgresql:///d?host=/nowhere",
+    ],
+)
+def test_an_address_that_parses_is_tried(address: str) -> None:
+    with pytest.raises(ConfigProblem, match="cannot be reached: "):
+        opened_at(address)
+
+
+def test_what_libpq_says_in_lines_reads_as_sentences() -> None:
+    with pytest.raises(ConfigProblem, match=r"refused\. Is the server running .*\?$"):
+        opened_at("postgresql://u@127.0.0.1:1/d")
+
+
+@pytest.mark.parametrize("endpoint", ["garbage", "http://u:hunter2hunter2@", "http://["])
+def test_an_endpoint_that_is_no_url_is_told(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    with pytest.raises(ConfigProblem, match="state: AWS_ENDPOINT_URL is no URL") as raised:
+        opened_at("s3://bucket/x")
+    assert "hunter2" not in raised.value.message
+
+
+def test_settings_of_aws_that_are_not_right_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nobody's")
+    with pytest.raises(ConfigProblem, match=r"state: the AWS settings .*nobody's"):
+        opened_at("s3://bucket/x")

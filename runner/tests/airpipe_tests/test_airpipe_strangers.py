@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from airpipe.connectors import typed
 from airpipe.events import Log
+from airpipe.options import typed
 from connector_parts import Missing, containers
 from connector_parts.containers import Engine
 
@@ -76,9 +76,11 @@ def images(bench: Bench) -> None:
 @pytest.mark.slow
 def test_images_by_docker_run(bench: Bench, docker: Path) -> None:
     images(bench)
+    bench.source["echo"] = f"{bench.folder}/$${{NO_SUCH_VARIABLE}}"
     assert bench.run().status == "succeeded"
     assert bench.ids() == list(range(1, 1001))
     assert list(docker.iterdir()) == []
+    assert (bench.folder / "${NO_SUCH_VARIABLE}").exists(), "what looks like a variable came as it is"
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ CONTAINERS = Path(os.environ["DOCKER_CONTAINERS"])
 
 def run(words: list[str]) -> int:
     mounts: dict[str, str] = {}
+    environment = dict(os.environ)
     name = ""
     while words[0].startswith("-"):
         word = words.pop(0)
@@ -26,11 +27,14 @@ def run(words: list[str]) -> int:
             mounts[inside] = outside
         elif word == "--name":
             name = words.pop(0)
+        elif word == "-e":
+            variable, _, value = words.pop(0).partition("=")
+            environment[variable] = value
     image, *arguments = words
     for inside, outside in mounts.items():
         arguments = [argument.replace(inside, outside) for argument in arguments]
     command = [sys.executable, str(HERE / f"{image.partition('/')[2].partition(':')[0]}.py"), *arguments]
-    container = subprocess.Popen(command, start_new_session=True)
+    container = subprocess.Popen(command, start_new_session=True, env=environment)
     (CONTAINERS / name).write_text(str(container.pid))
     signal.signal(signal.SIGTERM, lambda *_: container.terminate())
     code = container.wait()
