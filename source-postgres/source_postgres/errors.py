@@ -62,7 +62,8 @@ def connect_error(error: psycopg.Error, config: PostgresConfig) -> ConnectorErro
     place = f"{config.host}:{config.port}"
     for pattern, kind, meaning in _REFUSALS:
         if re.search(pattern, text, re.IGNORECASE):
-            return kind(f"{meaning.format(place=place, host=config.host)}. ({text})")
+            told = meaning.format(place=place, host=config.host)
+            return kind(f"{told}{'' if told.endswith('?') else '.'} ({text})")
     if re.search(r"closed the connection|connection reset|broken pipe|EOF", text, re.IGNORECASE):
         through = "" if isinstance(config.tunnel_method, NoTunnel) else " through the SSH tunnel"
         return TransientError(f"The connection to {place}{through} was closed at once. ({text})")
