@@ -5,6 +5,7 @@ One table for Parquet and Avro: `Type.kind` chooses the converter here and the t
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -61,12 +62,13 @@ def _kinds(schema: Any) -> tuple[set[str], Mapping[str, Any]]:
     """The JSON types that are allowed beside null, and the part of the schema that says so."""
     if not isinstance(schema, Mapping):
         return set(), {}
-    options = schema.get("anyOf") or schema.get("oneOf")
-    if options:
-        found = [option for option in options if option != {"type": "null"}]
-        return _kinds(found[0]) if len(found) == 1 else (set(), schema)
+    found = [option for option in schema.get("anyOf") or schema.get("oneOf") or () if option != {"type": "null"}]
+    if len(found) == 1 and isinstance(found[0], Mapping):
+        beside = {key: value for key, value in schema.items() if key not in ("anyOf", "oneOf")}
+        return _kinds({**beside, **found[0]})
     kind = schema.get("type")
-    return set(kind if isinstance(kind, list) else [kind] if kind else ()) - {"null"}, schema
+    # As text, since a whole schema may stand among the names: it is one more kind, and none that we know.
+    return set(map(str, kind if isinstance(kind, list) else [kind] if kind else ())) - {"null"}, schema
 
 
 def _text_kind(schema: Mapping[str, Any]) -> Kind:
@@ -161,7 +163,7 @@ def _number(value: Any) -> float:
 
 
 _DAY = date(1970, 1, 1).toordinal()
-_NAIVE, _UTC = datetime(1970, 1, 1), datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -178,20 +180,39 @@ def _date(value: Any) -> int:
 
 
 def _moment(value: Any) -> datetime:
+    """RFC 3339, which msgspec reads fast, or else ISO 8601. A bare date is its midnight."""
     try:
         return msgspec.convert(value, datetime)
     except msgspec.ValidationError:
         pass
-    try:  # A bare date is its midnight.
-        return datetime.combine(date.fromisoformat(value), time())
+    try:
+        return datetime.fromisoformat(spelled_out(value))
     except (ValueError, TypeError):
         raise Lost from None
+
+
+_short_zone = re.compile(r"(.+:\d\d)(\.\d+)?(Z|[+-]\d\d)", re.ASCII).fullmatch
+
+
+def spelled_out(text: str) -> str:
+    """A time with a zone such as `Z` or `+02` as Python 3.10 reads it: minutes in the zone, six digits of a second."""
+    found = _short_zone(text)
+    if not found:
+        return text
+    clock, fraction, zone = found.groups("")
+    micros = f"{fraction:0<7.7}" if fraction else ""
+    return f"{clock}{micros}{zone.replace('Z', '+00')}:00"
 
 
 def _timestamp(value: Any) -> int:
     """Microseconds since 1970 on the clock of the place. What says its zone all the same is turned to UTC."""
     moment = _moment(value)
-    return _precise(value, (moment - (_NAIVE if moment.tzinfo is None else _UTC)) // _MICROSECOND)
+    if moment.tzinfo is not None:
+        try:
+            moment = moment.astimezone(timezone.utc).replace(tzinfo=None)
+        except OverflowError:  # A year that readers do not have: one such value would make the file unreadable.
+            raise Lost from None
+    return _precise(value, (moment - _EPOCH) // _MICROSECOND)
 
 
 def _timestamp_tz(value: Any) -> int:
@@ -204,17 +225,22 @@ def _time(value: Any) -> int:
     try:
         clock = msgspec.convert(value, time)
     except msgspec.ValidationError:
-        raise Lost from None
+        try:
+            clock = time.fromisoformat(value)
+        except (ValueError, TypeError):
+            raise Lost from None
     if clock.tzinfo is not None:
         raise Lost
     micros = ((clock.hour * 60 + clock.minute) * 60 + clock.second) * 1_000_000 + clock.microsecond
     return _precise(value, micros)
 
 
+_beyond_micros = re.compile(r"[.,]\d{6}\d*[1-9]", re.ASCII).search
+
+
 def _precise(text: str, micros: int) -> int:
     """The same, unless digits beyond the microsecond were rounded."""
-    fraction = text.partition(".")[2]
-    if len(fraction) > 6 and fraction[6:].rstrip("Zz").partition("+")[0].partition("-")[0].strip("0"):
+    if _beyond_micros(text):
         raise Lost(micros)
     return micros
 

@@ -38,4 +38,4 @@ class Marks:
 
 
 def _change(change: Mapping[str, Any]) -> dict[str, str]:
-    return {key: str(change.get(key, "")) for key in ("field", "change", "reason")}
+    return {key: str(change.get(key) or "") for key in ("field", "change", "reason")}

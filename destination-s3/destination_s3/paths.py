@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from functools import partial
 
 from connector_sdk import StreamName
 
@@ -59,31 +60,30 @@ class Names:
     @property
     def folder(self) -> str:
         """The longest folder that all objects of this stream share, whatever the run. It may be empty."""
-        whole = self._expand({name: (lambda _run: "\0") for name in _PATH_VARIABLES}, {})
+        whole = self._expand({name: (lambda _run: "\0") for name in _PATH_VARIABLES}, lambda _variable: "\0")
         return tidy(whole.split("\0", 1)[0].rpartition("/")[0]).rstrip("/")
 
     def object(self, number: int) -> str:
         """The key of the object of this number: never that of another run, stream or number."""
-        whole = self._expand(_PATH_VARIABLES, self._file_variables(number))
+        whole = self._expand(_PATH_VARIABLES, partial(self._file_value, self._file_values(number)))
         stem, extension = _split_extension(whole, self.extension)
         unique = mark(self.stream, self.run.id) + ("" if "{part_number}" in self.file_pattern else f"-{number}")
         return f"{tidy(stem)}-{unique}{extension}"
 
-    def _expand(self, path_variables: _Variables, file_variables: Mapping[str, str]) -> str:
+    def _expand(self, path_variables: _Variables, file_value: Callable[[str], str]) -> str:
         values = {"NAMESPACE": safe(self.stream.namespace or ""), "STREAM_NAME": safe(self.stream.name)}
         values |= {name: value(self.run) for name, value in path_variables.items()}
         text = f"{self.path.strip('/')}/{self.path_format}"
         text = re.sub(r"\$\{([A-Z_]+)\}", lambda match: values.get(match[1], match[0]), text)
-        name = re.sub(r"\{([^{}]+)\}", lambda match: self._file_variable(match, file_variables), self.file_pattern)
-        return text + name
+        return text + re.sub(r"\{([^{}]+)\}", lambda match: file_value(match[1]), self.file_pattern)
 
-    def _file_variable(self, match: re.Match[str], values: Mapping[str, str]) -> str:
-        kind, _, pattern = match[1].partition(":")
+    def _file_value(self, values: Mapping[str, str], variable: str) -> str:
+        kind, _, pattern = variable.partition(":")
         if kind == "date" and pattern:
             return safe(_java_date(pattern, self.run.time))
-        return values.get(match[1], match[0])
+        return values.get(variable, f"{{{variable}}}")
 
-    def _file_variables(self, number: int) -> dict[str, str]:
+    def _file_values(self, number: int) -> dict[str, str]:
         now = datetime.now(timezone.utc)
         return {
             "date": f"{self.run.time:%Y_%m_%d}",

@@ -21,8 +21,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from connector_sdk import Batch, ConfiguredStream, schema
+from destination_s3.columns import spelled_out
 from destination_s3.config import S3Config
 from destination_s3.formats import layout
+from destination_s3.formats.avro import safe_names
 from destination_s3.paths import Run
 
 if sys.version_info >= (3, 14):
@@ -146,6 +148,15 @@ def test_fields_named_as_airbytes_columns_are_kept_aside(write: Write) -> None:
     assert flat["_airbyte_raw_id"] != "old"
     assert flat["_airbyte_additional_properties"] == {"_airbyte_raw_id": "old", "_airbyte_meta": {"a": 1}}
     assert flat["id"] == 1
+
+
+def test_a_field_named_as_the_place_for_them_is_kept_there_too(write: Write) -> None:
+    place = "_airbyte_additional_properties"
+    row = {"id": 1, place: {"a": 1}, "_airbyte_raw_id": "old"}
+    flat = write("jsonl", [row], compression="none", airbyte_columns=True)
+    assert json.loads(flat)[place] == {place: {"a": 1}, "_airbyte_raw_id": "old"}
+    alone = json.loads(write("jsonl", [{place: {"a": 1}}], compression="none", airbyte_columns=True))
+    assert alone[place] == {"a": 1}
 
 
 json_values = st.recursive(
@@ -319,6 +330,7 @@ def test_avro(write: Write, codec: str, airbyte_columns: bool) -> None:
 
 
 Read = Callable[[bytes], list[dict[str, Any]]]
+from_python_3_11 = pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 does not read this form")
 typed = pytest.mark.parametrize(("form", "read"), [("parquet", parquet_rows), ("avro", avro_rows)])
 
 
@@ -405,6 +417,57 @@ def test_digits_beyond_the_microsecond_are_told(write: Write, form: str, read: R
     assert second["moment"] == datetime(2024, 1, 1, microsecond=123456, tzinfo=timezone.utc)
 
 
+@typed
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2024-01-01 10:00:00+00", datetime(2024, 1, 1, 10)),
+        ("2024-01-01 10:00:00.5-03", datetime(2024, 1, 1, 13, microsecond=500_000)),
+        ("2024-01-01T10:00Z", datetime(2024, 1, 1, 10)),
+        ("2024-01-01T10:00+02:00", datetime(2024, 1, 1, 8)),
+        ("2024-01-01", datetime(2024, 1, 1)),
+        ("1880-01-01 00:00:00-04:56:02", datetime(1880, 1, 1, 4, 56, 2)),
+        pytest.param("20240101T100000Z", datetime(2024, 1, 1, 10), marks=from_python_3_11),
+        ("9999-12-31T23:59:59Z", datetime(9999, 12, 31, 23, 59, 59)),
+        ("0001-01-01T00:00:00Z", datetime(1, 1, 1)),
+    ],
+)
+def test_forms_of_a_moment(write: Write, form: str, read: Read, text: str, moment: datetime) -> None:
+    (row,) = read(write(form, [{"moment": text, "local": text}], airbyte_columns=True))
+    assert row["moment"] == moment.replace(tzinfo=timezone.utc)
+    assert row["local"] == moment
+    assert _changes(row) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2024-01-01 10:00:00+00", "2024-01-01 10:00:00+00:00"),
+        ("2024-01-01 10:00:00.5-03", "2024-01-01 10:00:00.500000-03:00"),
+        ("2024-01-01T10:00Z", "2024-01-01T10:00+00:00"),
+        ("2024-01-01T10:00:00.1234567+02", "2024-01-01T10:00:00.123456+02:00"),
+        ("2024-01-01", "2024-01-01"),
+    ],
+)
+def test_forms_of_a_moment_as_python_3_10_reads_them(text: str, expected: str) -> None:
+    assert spelled_out(text) == expected
+
+
+@typed
+def test_a_clock_without_seconds(write: Write, form: str, read: Read) -> None:
+    assert read(write(form, [{"clock": "10:00"}]))[0]["clock"] == time(10)
+
+
+@typed
+@pytest.mark.parametrize("text", ["9999-12-31T23:59:59-05:00", "0001-01-01T00:00:00+01:00"])
+def test_a_year_that_readers_do_not_have_is_told(write: Write, form: str, read: Read, text: str) -> None:
+    """Written as it is, it would make the whole file unreadable."""
+    extreme, other = read(write(form, [{"moment": text, "local": text}, FULL], airbyte_columns=True))
+    assert (extreme["moment"], extreme["local"]) == (None, None)
+    assert [_changes(extreme)[name]["change"] for name in ("moment", "local")] == ["NULLED", "NULLED"]
+    assert other["moment"] == EXPECTED["moment"]
+
+
 @pytest.mark.slow
 @typed
 @here
@@ -439,6 +502,28 @@ def test_avro_names_are_made_allowed_and_stay_apart(write: Write) -> None:
     assert sorted(next(iter(reader)).values()) == list("1234567")  # type: ignore[union-attr]
 
 
+def test_a_name_that_avro_allows_keeps_itself_when_a_field_comes_before_it() -> None:
+    assert safe_names(["a_b"]) == {"a_b": "a_b"}
+    found = safe_names(["a b", "a_b", "a-b", "a_b_2"])
+    assert found == {"a b": "a_b_3", "a_b": "a_b", "a-b": "a_b_4", "a_b_2": "a_b_2"}
+    assert list(found) == ["a b", "a_b", "a-b", "a_b_2"]
+
+
+def test_a_stream_named_as_a_type_of_airbytes_columns(write: Write) -> None:
+    for name in ("_airbyte_meta", "_airbyte_change"):
+        for namespace in (None, "public"):
+            stream = ConfiguredStream(name, namespace, schema=SCHEMA)
+            assert avro_rows(write("avro", [FULL], stream=stream, airbyte_columns=True))[0]["id"] == FULL["id"]
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet", "avro"])
+def test_a_change_without_a_reason(write: Write, make_batch: Callable[..., Batch], form: str) -> None:
+    meta = b'{"changes":[{"field":"id","change":"NULLED","reason":null}]}'
+    content = write(form, make_batch(STREAM, [{}], {0: meta}), compression="none", airbyte_columns=True)
+    assert b"NULLED" in content
+    assert b"None" not in content
+
+
 def test_parquet_schema(write: Write) -> None:
     found = pq.read_schema(io.BytesIO(write("parquet", ROWS, airbyte_columns=True)))
     assert found.field("moment").type == pa.timestamp("us", tz="UTC")
@@ -468,6 +553,12 @@ def test_parquet_row_groups_are_bounded(write: Write, make_batch: Callable[..., 
         ({"oneOf": [{"type": "string"}, {"type": "integer"}]}, 5, "5"),
         ({"type": ["integer", "number", "null"]}, 5, 5.0),
         ({"type": "number", "airbyte_type": "integer"}, 5, 5),
+        ({"type": [{"type": "string"}, "null"]}, 5, "5"),
+        ({"type": [{"type": "string"}, "integer"]}, "x", '"x"'),
+        ({"type": {"type": "string"}}, 5, "5"),
+        ({"type": "string", "oneOf": [{"minLength": 1}, {"pattern": "x"}]}, "x", "x"),
+        ({"type": ["integer", "null"], "anyOf": [{"minimum": 1}, {"maximum": -1}]}, 5, 5),
+        ({"type": "string", "anyOf": [{"format": "date"}, {"type": "null"}]}, "2024-01-01", date(2024, 1, 1)),
         ({"type": "array"}, [1], "[1]"),
         ({"type": "array", "items": {"type": "object"}}, [{"a": 1}], '[{"a":1}]'),
         ({"type": "string", "format": "date-time"}, "2024-01-01T00:00:00", datetime(2024, 1, 1, tzinfo=timezone.utc)),

@@ -97,6 +97,13 @@ def test_the_folder_ends_before_the_first_variable_of_a_run() -> None:
     assert names(path="", path_format="${EPOCH}").folder == ""
 
 
+@pytest.mark.parametrize(
+    "variable", ["{date}", "{date:yyyy}", "{timestamp}", "{sync_id}", "{part_number}", "{unknown}"]
+)
+def test_a_variable_of_the_file_ends_the_folder_as_well(variable: str) -> None:
+    assert names(path_format="${STREAM_NAME}/", pattern=f"a/{variable}/b{{format_extension}}").folder == "data/users/a"
+
+
 def test_safe_keeps_what_airbyte_keeps() -> None:
     kept = "a-b_c.d!*'()&$@=;:+,?/"
     assert safe(kept) == kept

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -34,6 +35,20 @@ def test_overwrite_leaves_only_what_it_wrote(place: Any, users: ConfiguredStream
     place.write(overwrite(users), [{"id": 2}])
     place.write(overwrite(users), [{"id": 3}])
     assert place.rows() == [{"id": 3}]
+
+
+@pytest.mark.parametrize("variable", ["{date}", "{date:yyyy}", "{timestamp}", "{sync_id}"])
+def test_older_files_in_another_folder_of_the_stream_go(
+    place: Any, users: ConfiguredStream, overwrite: Overwrite, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder is named for a day, a moment or a run that is over."""
+    pattern = {"s3_path_format": "${STREAM_NAME}/", "file_name_pattern": f"{variable}/{{part_number}}"}
+    earlier = datetime(2021, 3, 4, tzinfo=timezone.utc)
+    with monkeypatch.context() as patch:
+        patch.setattr("destination_s3.write.Run", lambda time=earlier: Run(time))
+        place.write(replace(users, sync_id=1), [{"id": 1}], **pattern)
+    place.write(replace(overwrite(users), sync_id=2), [{"id": 2}], **pattern)
+    assert place.rows() == [{"id": 2}]
 
 
 def test_a_stream_that_comes_again_in_one_run(place: Any, users: ConfiguredStream, overwrite: Overwrite) -> None:

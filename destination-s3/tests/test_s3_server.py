@@ -214,7 +214,9 @@ def _bury() -> Iterator[None]:
     _killed.clear()
 
 
-def test_what_a_killed_run_left_is_removed_by_the_next(place: Any, users: ConfiguredStream) -> None:
+@pytest.mark.parametrize("pattern", ["{part_number}", "{timestamp}/{part_number}"])
+def test_what_a_killed_run_left_is_removed_by_the_next(place: Any, users: ConfiguredStream, pattern: str) -> None:
+    place.defaults |= {"s3_path_format": "${STREAM_NAME}/", "file_name_pattern": pattern}
     other = ConfiguredStream("user", "public")
     kill_in_the_middle(place, users)
     kill_in_the_middle(place, other)

@@ -37,6 +37,7 @@ _CHANGE = {
 _META = {
     "type": "record",
     "name": "_airbyte_meta",
+    "namespace": "_airbyte",  # Apart from that of the stream, which may have the same name.
     "fields": [{"name": "sync_id", "type": "long"}, {"name": "changes", "type": {"type": "array", "items": _CHANGE}}],
 }
 _AIRBYTE = dict(zip(AIRBYTE_COLUMNS, ("string", "long", _META, "long"), strict=True))
@@ -55,17 +56,17 @@ def safe_name(name: str) -> str:
 
 
 def safe_names(names: Iterable[str]) -> dict[str, str]:
-    """Name → its safe form, numbered where two would be the same."""
-    found: dict[str, str] = {}
-    taken: set[str] = set()
-    for name in names:
-        plain = safe_name(name)
-        free, number = plain, 1
-        while free in taken:
-            number += 1
-            free = f"{plain}_{number}"
-        taken.add(free)
-        found[name] = free
+    """Name → its safe form. What is safe as it stands keeps its name, whoever else comes; others get a number."""
+    found = {name: safe_name(name) for name in names}
+    taken = {name for name, plain in found.items() if name == plain}
+    for name, plain in found.items():
+        if name != plain:
+            free, number = plain, 1
+            while free in taken:
+                number += 1
+                free = f"{plain}_{number}"
+            taken.add(free)
+            found[name] = free
     return found
 
 

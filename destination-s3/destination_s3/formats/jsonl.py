@@ -143,8 +143,8 @@ def _without_clashes(block: Block) -> Block:
 
 def _without_clash(row: bytes) -> bytes:
     fields: Mapping[str, Any] = _decode(row)
-    clashes = {name: value for name, value in fields.items() if name in AIRBYTE_COLUMNS}
-    if not clashes:
+    if fields.keys().isdisjoint(AIRBYTE_COLUMNS):
         return row
+    clashes = {name: value for name, value in fields.items() if name in (*AIRBYTE_COLUMNS, ADDITIONAL)}
     rest = {name: value for name, value in fields.items() if name not in clashes}
     return json_text({**rest, ADDITIONAL: clashes})
