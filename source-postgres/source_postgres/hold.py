@@ -12,7 +12,7 @@ from connector_sdk import ConfigError, ConfiguredStream, TransientError, log
 from source_postgres.config import PostgresConfig
 from source_postgres.connect import Connection
 from source_postgres.discover import Table, look_up
-from source_postgres.session import begin, end, literal, name, one, run
+from source_postgres.session import begin, close_path, end, literal, name, one, open_path, run
 
 LOCK_SECONDS = 10
 """How long one try for the lock takes. While we wait, we may stand in the way of others."""
@@ -75,8 +75,10 @@ def _lock(connection: Connection, config: PostgresConfig, table: Table) -> None:
     while True:
         begin(connection, config)
         try:
+            open_path(connection, config)
             run(connection, f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'; {first}SELECT FROM {table.source} LIMIT 0")
             run(connection, "SET LOCAL lock_timeout = 0")
+            close_path(connection)
             return
         except psycopg.errors.LockNotAvailable:
             end(connection)
@@ -138,7 +140,9 @@ WITH RECURSIVE tree (oid) AS (
     SELECT i.inhrelid FROM tree t JOIN pg_catalog.pg_inherits i ON i.inhparent = t.oid {attached}
 )
 SELECT n.nspname, c.relname, coalesce(a.amname = 'heap', false),
-       pg_catalog.has_table_privilege(c.oid, 'SELECT') AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+       (c.oid = {oid} OR c.relispartition AND NOT EXISTS (
+               SELECT FROM pg_catalog.pg_attribute v WHERE v.attrelid = {oid} AND v.attgenerated = 'v'))
+           AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AND pg_catalog.has_schema_privilege(n.oid, 'USAGE')
            AND NOT pg_catalog.row_security_active(c.oid)
            AND c.oid IN (SELECT l.relation FROM pg_catalog.pg_locks l
                          WHERE l.locktype = 'relation' AND l.pid = pg_catalog.pg_backend_pid()),
@@ -151,7 +155,12 @@ WHERE c.relkind <> 'p'
 
 
 def _parts(connection: Connection, table: Table) -> list[Part]:
-    """What holds the rows. Partitions are read by themselves only where that shows the same as their parent."""
+    """What holds the rows. Partitions are read by themselves only where that shows the same as their parent.
+
+    That is not so with virtual generated columns, which each partition may compute in a way of its own. Other tables
+    that inherit are never read by themselves: one may be another session's temporary table, or keep its rows where
+    only an extension finds them, by way of the parent (TimescaleDB).
+    """
     version = connection.info.server_version
     attached = "AND NOT i.inhdetachpending" if version >= 140000 else ""
     parts = [

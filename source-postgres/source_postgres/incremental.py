@@ -26,9 +26,11 @@ SORTABLE = 4 << 30
 """Bytes of a table that the server may be asked to sort, where no index has its order."""
 TURN = 1 << 32
 """Transaction numbers in rows have 32 bits and start again after so many."""
-ENDLESS = {"float4": "Infinity", "float8": "Infinity", "numeric": "NaN", "date": "infinity", "timestamp": "infinity",
-           "timestamptz": "infinity"}  # fmt: skip
-"""From this value on nothing can exceed a cursor. (numeric knows infinity only since version 14.)"""
+ENDLESS = {
+    **dict.fromkeys(["float4", "float8", "numeric"], "Infinity"),
+    **dict.fromkeys(["date", "timestamp", "timestamptz", "interval"], "infinity"),
+}
+"""From this value on no row that is to come can exceed a cursor."""
 
 
 def changes(config: PostgresConfig, stream: ConfiguredStream, connection: Connection, held: Held) -> Iterator[Yielded]:
@@ -46,13 +48,13 @@ def changes(config: PostgresConfig, stream: ConfiguredStream, connection: Connec
 
 # Who wrote a row
 
-_DISTANCE = "(pg_catalog.age({xid})::pg_catalog.int8 & 4294967295)"
+_DISTANCE = "(pg_catalog.age({xid})::pg_catalog.int8 OPERATOR(pg_catalog.&) 4294967295)"
 """How many transactions ago, counted round the turn; age() itself calls the older half of them the future."""
 
 
 def _late(xmin: int) -> str:
     """Of rows that were written by this transaction or a later one."""
-    return f"{_DISTANCE.format(xid='xmin')} <= {_back_to(xmin)}"
+    return f"{_DISTANCE.format(xid='xmin')} OPERATOR(pg_catalog.<=) {_back_to(xmin)}"
 
 
 def _back_to(xmin: int) -> str:
@@ -61,12 +63,13 @@ def _back_to(xmin: int) -> str:
 
 
 def _usable(stream: ConfiguredStream, state: State, held: Held, system: str | None) -> bool:
-    """Whether the transaction numbers of the state mean something on this server, now. If not, that is told."""
-    if state.xmin is None:
-        return True
-    since = held.xmax - int(state.xmin)
+    """Whether the state is of this table, and its transaction numbers mean something here and now. If not, that is
+    told."""
+    since = held.xmax - int(state.xmin) if held.table.has_xmin and state.xmin else 0
     if state.system is not None and system is not None and state.system != system:
         anew(stream, "its state is of another database cluster (restored from a dump, or upgraded)")
+    elif state.table not in (None, _identity(held.table)):
+        anew(stream, "another table has its name now (made anew, or swapped in by a rename)")
     elif since < 0:
         anew(stream, "the server counts fewer transactions than its state; it was set back, or is another one")
     elif since >= TURN - (1 << 20):
@@ -74,6 +77,11 @@ def _usable(stream: ConfiguredStream, state: State, held: Held, system: str | No
     else:
         return True
     return False
+
+
+def _identity(table: Table) -> str | None:
+    """What a table has for itself, whatever its name. Views and foreign tables may be made anew over the same rows."""
+    return str(table.oid) if table.kind in "rmp" else None
 
 
 def _system(connection: Connection) -> str | None:
@@ -95,7 +103,8 @@ def _by_xmin(config: PostgresConfig, stream: ConfiguredStream, connection: Conne
         state = None
     if state and not _usable(stream, state, held, system):
         state = None
-    done = State(xmin=str(held.xmin), system=system)
+    _tell_limits(held.table, stream)
+    done = State(xmin=str(held.xmin), system=system, table=_identity(held.table))
     if state is None or state.xmin is None:
         yield from by_ranges(config, stream, connection, held)
     elif held.xmax > int(state.xmin):
@@ -108,7 +117,7 @@ def _written_since(
 ) -> Iterator[Yielded]:
     """Oldest first, so that a checkpoint can say: all below this one were delivered."""
     distance = _DISTANCE.format(xid="xmin")
-    step = Step(_late(xmin), f"{distance} DESC", f"{_back_to(xmin)} - {distance}")
+    step = Step(_late(xmin), f"{distance} DESC", f"{_back_to(xmin)} OPERATOR(pg_catalog.-) {distance}")
 
     def state(place: str) -> dict[str, object]:
         return replace(done, xmin=str(min(xmin + int(place), held.xmin))).dump()
@@ -130,6 +139,8 @@ class Cursor:
     """The plain name of a type of PostgreSQL's own, else nothing."""
     indexed: bool
     """An index has its order, so that nothing has to be sorted."""
+    endless: str | None
+    """The value of `ENDLESS`, as far as the server knows it."""
     operators: Mapping[int, str]
     """By btree strategy: 1 <, 2 <=, 4 >=, 5 >."""
 
@@ -152,7 +163,12 @@ def _by_cursor(
     before = _start(stream, cursor, held, system)
     _tell_limits(held.table, stream)
     done = State(
-        cursor.field, cursor.type, before.cursor if before else None, str(held.xmin) if guarded else None, system
+        cursor_field=cursor.field,
+        cursor_type=cursor.type,
+        cursor=before.cursor if before else None,
+        xmin=str(held.xmin) if guarded else None,
+        system=system,
+        table=_identity(held.table),
     )
 
     def state(place: str) -> dict[str, Any]:
@@ -179,10 +195,8 @@ def _start(stream: ConfiguredStream, cursor: Cursor, held: Held, system: str | N
         anew(stream, f"its cursor was {state.cursor_field} and is {cursor.field} now")
     elif state.cursor_type != cursor.type:
         anew(stream, f"the type of its cursor was {state.cursor_type} and is {cursor.type} now")
-    elif not held.table.has_xmin:
-        return replace(state, xmin=None)
     elif _usable(stream, state, held, system):
-        return state
+        return state if held.table.has_xmin else replace(state, xmin=None)
     return None
 
 
@@ -201,16 +215,21 @@ def _steps(
     inclusive = before is not None and (before.xmin is None or not before.complete)
     apart = [f"{name(cursor.field)} IS NULL"]  # Even where it is declared NOT NULL: not all of that is enforced.
     rest = [cursor.compared(FROM if inclusive else ABOVE, low) if low else f"{name(cursor.field)} IS NOT NULL"]
-    if not table.has_xmin and cursor.kind in ENDLESS:
-        end = cursor.value(ENDLESS[cursor.kind])
+    if not table.has_xmin and cursor.endless:
+        end = cursor.value(cursor.endless)
         apart.append(cursor.compared(FROM, end))
         rest.append(cursor.compared(BELOW, end))
     late = ""
     if before is not None and before.xmin is not None:
         apart += [cursor.compared(BELOW if inclusive else UP_TO, low)] if low else []
         late = f" AND {_late(int(before.xmin))}"
-    column = f"{table.source}.{name(cursor.field)}"  # A bare name would mean the output, which may be a text by now.
+    column = _column(table, cursor)
     return [Step(f"({' OR '.join(apart)}){late}"), Step(" AND ".join(rest), column, column)]
+
+
+def _column(table: Table, cursor: Cursor) -> str:
+    """For ORDER BY, where a bare name would mean the output, which may be a text by now."""
+    return f"{table.source}.{name(cursor.field)}"
 
 
 def _low(config: PostgresConfig, stream: ConfiguredStream, cursor: Cursor, text: str) -> str:
@@ -221,9 +240,9 @@ def _low(config: PostgresConfig, stream: ConfiguredStream, cursor: Cursor, text:
     number = re.fullmatch(r"[\d.]+", str(window)) is not None
     unit = UNITS.get(cursor.kind)
     if number and unit == "":
-        return f"({value} - {window})"
+        return f"({value} OPERATOR(pg_catalog.-) {window})"
     if unit:
-        earlier = f"{value} - INTERVAL '{window}{f' {unit}' if number else ''}'"
+        earlier = f"{value} OPERATOR(pg_catalog.-) INTERVAL '{window}{f' {unit}' if number else ''}'"
         return f"LEAST({earlier}, {value})" if cursor.kind in ("time", "timetz") else f"({earlier})"
     log.warning("%s: the lookback window %s does not fit the cursor %s of type %s; it is left out.",
                 stream.id, window, cursor.field, cursor.type)  # fmt: skip
@@ -239,15 +258,16 @@ UNITS = {
 
 
 def _tell_limits(table: Table, stream: ConfiguredStream) -> None:
-    """What a read by cursor cannot find where rows do not tell who wrote them, or where that is not enough."""
+    """What a read cannot find where rows do not tell who wrote them, or where that is not enough."""
     if not table.has_xmin:
         log.warning(
             "%s is read by its cursor alone, since its rows do not tell who wrote them: a row that is committed late, "
             "with a cursor below the last one, is missed (lookback_window helps); rows without one come every time.",
             stream.id,
         )
-    elif table.kind == "p":
-        log.info("%s: of a partition that is attached when it has rows, those above the cursor are found.", stream.id)
+    elif table.has_parts:
+        found = "written since the last run" if stream.cursor is None else "above the cursor or written since"
+        log.info("%s: of a table that is attached to it when it has rows, only those %s are found.", stream.id, found)
 
 
 _CURSOR = """
@@ -303,15 +323,23 @@ def _cursor(connection: Connection, table: Table, stream: ConfiguredStream) -> C
         type=name(home, kind),
         kind=kind if home == "pg_catalog" else "",
         indexed=indexed,
+        endless=_endless(kind, connection.info.server_version) if home == "pg_catalog" else None,
         operators=operators,
     )
 
 
+def _endless(kind: str, version: int) -> str | None:
+    """numeric knows infinity since version 14, interval since 17."""
+    if kind == "numeric" and version < 140000:
+        return "NaN"
+    if kind == "interval" and version < 170000:
+        return None
+    return ENDLESS.get(kind)
+
+
 def _highest(connection: Connection, table: Table, cursor: Cursor) -> str | None:
     """The greatest cursor that the snapshot sees."""
-    field = name(cursor.field)
-    query = (
-        f"SELECT {field}::pg_catalog.text FROM {table.source} WHERE {field} IS NOT NULL ORDER BY {field} DESC LIMIT 1"
-    )
-    row = run(connection, query).fetchone()
+    column = _column(table, cursor)
+    text = f"SELECT {column}::pg_catalog.text FROM {table.source}"
+    row = run(connection, f"{text} WHERE {column} IS NOT NULL ORDER BY {column} DESC LIMIT 1").fetchone()
     return str(row[0]) if row else None

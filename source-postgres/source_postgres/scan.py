@@ -20,7 +20,7 @@ from source_postgres.copy import copy, flow, make_decoder
 from source_postgres.discover import Table
 from source_postgres.fan import Fan
 from source_postgres.hold import Held, Part
-from source_postgres.session import begin, end, literal, name, one, run
+from source_postgres.session import begin, end, literal, name, one, open_path, run
 
 RANGE_PAGES = 4096
 """Blocks of a range: 32 MB where a block has its usual size."""
@@ -57,6 +57,7 @@ def by_ranges(
     limit = connections(config).limit
     jobs: Jobs = deque(job for part in held.parts for job in _jobs(held.table, part, split=limit > 1))
     helpers = min(limit, len(jobs)) - 1
+    open_path(connection, config)
     if helpers < 1:
         for job in jobs:
             yield from flow(connection, job.query, make_decoder(held.table.columns, stream))
@@ -86,8 +87,8 @@ def _jobs(table: Table, part: Part, split: bool) -> Iterator[Job]:
         return
     for start in range(0, part.pages, RANGE_PAGES):
         stop = start + RANGE_PAGES
-        below = f" AND ctid < '({stop},0)'::pg_catalog.tid" if stop < part.pages else ""
-        yield Job(part.source, f"{query} WHERE ctid >= '({start},0)'::pg_catalog.tid{below}")
+        below = f" AND ctid OPERATOR(pg_catalog.<) '({stop},0)'::pg_catalog.tid" if stop < part.pages else ""
+        yield Job(part.source, f"{query} WHERE ctid OPERATOR(pg_catalog.>=) '({start},0)'::pg_catalog.tid{below}")
 
 
 def _work(connection: Connection, stream: ConfiguredStream, table: Table, jobs: Jobs, fan: Fan) -> None:
@@ -137,6 +138,7 @@ def _join(connection: Connection, config: PostgresConfig, snapshot: str, job: Jo
     end(connection)
     begin(connection, config)
     run(connection, f"SET TRANSACTION SNAPSHOT {literal(snapshot)}")
+    open_path(connection, config)
     run(connection, f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'; SELECT FROM {job.source} LIMIT 0")
     run(connection, "SET LOCAL lock_timeout = 0")
 
@@ -156,6 +158,7 @@ def in_order(
     state: State,
 ) -> Generator[Yielded, None, str | None]:
     """One step after the other, with checkpoints in between. Returns the place of the last row that has one."""
+    open_path(connection, config)
     found = None
     last = time.monotonic()
     for step in steps:

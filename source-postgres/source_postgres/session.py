@@ -24,6 +24,7 @@ SETTINGS = {
     "tcp_user_timeout": "0",
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
+    "search_path": "",  # So that what somebody has put into a schema is never taken for PostgreSQL's own.
 }
 """They are set for one transaction at a time: behind a pooler the next one may run on another connection."""
 
@@ -32,13 +33,15 @@ Row = tuple[Any, ...]
 
 
 def begin(connection: Connection, config: PostgresConfig, level: str = "REPEATABLE READ") -> None:
-    """Start a read-only transaction with all settings. No snapshot is taken yet, so that locks may come first."""
+    """Start a read-only transaction with all settings. No snapshot is taken yet, so that locks may come first.
+
+    Names are looked for in pg_catalog only, until `open_path`.
+    """
     settings = dict(SETTINGS)
     if connection.info.server_version >= 170000:
         settings["transaction_timeout"] = "0"
     lines = [f"BEGIN ISOLATION LEVEL {level} READ ONLY"]
     lines += [f"SET LOCAL {key} = {literal(value)}" for key, value in settings.items()]
-    lines.append(f"SET LOCAL search_path = {', '.join(name(schema) for schema in search_path(config))}")
     run(connection, "; ".join(lines))
 
 
@@ -46,6 +49,16 @@ def end(connection: Connection) -> None:
     """End the transaction, so that the connection can be used again."""
     if connection.pgconn.transaction_status in (pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR):
         run(connection, "ROLLBACK")
+
+
+def open_path(connection: Connection, config: PostgresConfig) -> None:
+    """Let functions of views and policies find their tables. Our own SQL has to name every operator in full then."""
+    run(connection, f"SET LOCAL search_path = {', '.join(name(schema) for schema in search_path(config))}")
+
+
+def close_path(connection: Connection) -> None:
+    """As it was at the start of the transaction."""
+    run(connection, "SET LOCAL search_path = ''")
 
 
 @contextmanager

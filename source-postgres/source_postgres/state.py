@@ -27,6 +27,8 @@ class State:
     """A transaction number in 64 bits."""
     system: str | None = None
     """The cluster that counts the transactions."""
+    table: str | None = None
+    """The table that was read, by oid; None for what only shows the rows of others, and in states of long ago."""
     complete: bool = True
 
     def dump(self) -> dict[str, Any]:
@@ -49,7 +51,8 @@ def _parsed(raw: Mapping[str, Any]) -> State | None:
     fields = State.__dataclass_fields__
     known = {key: raw[key] for key in fields if key in raw}
     texts = [value for key, value in known.items() if key != "complete"]
-    if raw.get("version") != VERSION or len(known) != len(fields) or not isinstance(known["complete"], bool):
+    missing = fields.keys() - known.keys() - {"table"}
+    if raw.get("version") != VERSION or missing or not isinstance(known["complete"], bool):
         return None
     if not all(value is None or isinstance(value, str) for value in texts):
         return None

@@ -29,8 +29,8 @@ from connector_sdk.schema import (
 JsonAs = Literal["value", "text"]
 
 AS_IT_IS = "{}"
-AS_TEXT = "{}::text"
-AS_NUMERIC = "{}::numeric"
+AS_TEXT = "{}::pg_catalog.text"
+AS_NUMERIC = "{}::pg_catalog.numeric"
 AS_JSON = "pg_catalog.to_json({})"
 
 
@@ -214,7 +214,9 @@ def _listed(pg: PgType, json_as: JsonAs) -> Kind:
     built_in = pg.namespace == "pg_catalog"
     if built_in and json_as == "text" and pg.name in JSON_AS_TEXT:
         return JSON_AS_TEXT[pg.name]
-    return TYPES.get(pg.name if built_in else f"*.{pg.name}", UNKNOWN)
+    if built_in:
+        return TYPES.get(pg.name, UNKNOWN)
+    return TYPES.get(f"*.{pg.name}", UNKNOWN) if pg.typtype == "b" else UNKNOWN  # Somebody's range may be named so.
 
 
 def _array(element: Kind) -> Kind:

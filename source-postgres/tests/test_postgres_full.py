@@ -19,6 +19,7 @@ from connector_parts.postgres import Database, Postgres
 from connector_sdk import ConfigError, Records, TransientError, native
 from source_postgres import hold, pull, scan
 from source_postgres.connect import connections
+from source_postgres.discover import check
 from source_postgres.fan import ROOM, Fan
 from source_postgres.reading import read
 
@@ -355,6 +356,32 @@ def test_inheritance(any_database: Database, reader_of: Make) -> None:
     assert reader.read("a", cursor="id", state=first.states[-1]).column("id") == [0]
 
 
+def test_inherited_rows_are_asked_of_the_parent(any_database: Database, reader_of: Make) -> None:
+    """It knows what it may show: another session's temporary table cannot be read by name."""
+    any_database.execute("create table t (id int); create table child () inherits (t)")
+    any_database.execute("insert into t values (1); insert into child values (2)")
+    reader = reader_of(any_database)
+    with any_database.connect() as other:
+        other.execute("create temporary table theirs () inherits (t); insert into theirs values (3)")
+        for more in ({}, {"state": None}, {"cursor": "id"}):
+            assert reader.read("t", **more).column("id") == [1, 2]
+
+
+@pytest.mark.usefixtures("small_ranges")
+def test_virtual_columns_are_those_of_the_parent(database: Database, reader_of: Make) -> None:
+    """A partition may compute its own in another way; whoever asks the parent never sees that."""
+    database.execute(
+        """
+        create table t (id int, v int generated always as (id * 2) virtual) partition by range (id);
+        create table part (id int, v int generated always as (id * 100) virtual);
+        alter table t attach partition part default; insert into t values (3)
+        """
+    )
+    reader = reader_of(database)
+    assert reader.read("t").rows == reader.read("t", cursor="id").rows == [{"id": 3, "v": 6}]
+    assert reader.read("part").rows == [{"id": 3, "v": 300}]
+
+
 # Roles
 
 
@@ -372,6 +399,80 @@ def test_a_role_with_grants_on_columns(any_database: Database, reader_of: Make) 
         reader.close()
     finally:
         any_database.execute("drop owned by narrow; drop role narrow")
+
+
+FORGE = """
+do $$
+declare
+    types regtype[] := '{oid,int2,int4,int8,numeric,text,name,"char",bool,xid,tid,float4,interval}';
+    l regtype; r regtype; sign text;
+    body text := $body$ language plpgsql as 'begin raise exception $m$forged$m$; end'$body$;
+begin
+    foreach l in array types loop
+        execute format('create function public.unnest(%s[]) returns setof %s', l, l) || body;
+        execute format('create function public.array_agg(%s) returns %s[]', l, l) || body;
+        foreach r in array types loop
+            execute format('create function public.forged(%s, %s) returns bool', l, r) || body;
+            foreach sign in array '{=,<>,<,<=,>,>=,-,&,~~}'::text[] loop
+                execute format('create operator public.%s (leftarg = %s, rightarg = %s, function = public.forged)',
+                               sign, l, r);
+            end loop;
+        end loop;
+    end loop;
+end $$
+"""
+"""Functions and operators that fit some calls better than PostgreSQL's own, which take any type."""
+
+
+@pytest.mark.parametrize("path", ["public", "public,pg_catalog"])
+@pytest.mark.usefixtures("small_ranges")
+def test_what_others_put_into_public_is_not_run(any_database: Database, reader_of: Make, path: str) -> None:
+    any_database.execute(
+        """
+        create domain amount as numeric; create type pair as (a int, b amount[]);
+        create table t (id int primary key, c numeric, p pair);
+        insert into t select g, g, row(g, array[g]::amount[])::pair from generate_series(1, 4000) g;
+        create table parts (id int, c numeric) partition by range (id);
+        create table part partition of parts default; insert into parts values (1, 1);
+        create view v as table parts;
+        create role mallory login; grant create on schema public to mallory;
+        """
+    )
+    reader = reader_of(any_database, max_db_connections=3, jdbc_url_params=f"currentSchema={path}")
+    backward = reader_of(any_database, lookback_window=5, jdbc_url_params=f"currentSchema={path}")
+    try:
+        with any_database.connect(user="mallory") as mallory:
+            mallory.execute(FORGE)
+        check(reader.config)
+        assert list(reader.streams()["t"].primary_key) == ["id"]
+        assert reader.read("t").column("id") == list(range(1, 4001))
+        by_xmin, by_cursor = reader.read("t", state=None), backward.read("t", cursor="c")
+        any_database.execute("insert into t values (4001, 4001, null)")
+        assert 4001 in reader.read("t", state=by_xmin.states[-1]).column("id")
+        assert backward.read("t", cursor="c", state=by_cursor.states[-1]).column("id") == list(range(3996, 4002))
+        for relation in ("parts", "v"):
+            first = reader.read(relation, cursor="c")
+            assert first.column("id") == [1]
+            reader.read(relation, cursor="c", state=first.states[-1])
+    finally:
+        any_database.execute("drop owned by mallory; drop role mallory")
+
+
+def test_functions_of_views_find_their_tables(any_database: Database, reader_of: Make) -> None:
+    """The search path of the role, or that of the config, is theirs."""
+    any_database.execute(
+        """
+        create table public.factor (f int); insert into public.factor values (2);
+        create schema other; create table other.factor (f int); insert into other.factor values (3);
+        create function public.factor() returns int stable language sql as 'select f from factor';
+        create view v as select g as id, g * public.factor() as c from generate_series(1, 2) g where public.factor() > 1
+        """
+    )
+    for params, factor in (("", 2), ("currentSchema=other", 3)):
+        reader = reader_of(any_database, jdbc_url_params=params)
+        expected = [{"id": 1, "c": factor}, {"id": 2, "c": 2 * factor}]
+        assert reader.read("v").rows == expected
+        assert reader.read("v", cursor="c").rows == expected
 
 
 @pytest.mark.usefixtures("small_ranges")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -336,7 +337,7 @@ def test_checkpoints_by_xmin(database: Database, reader_of: Make, monkeypatch: A
 
 def test_a_large_table_without_an_index_is_not_sorted(database: Database, reader_of: Make, monkeypatch: Any) -> None:
     monkeypatch.setattr(incremental, "SORTABLE", 0)
-    database.execute("create table t (id int, c int); insert into t select g, 1000 - g from generate_series(1, 999) g")
+    database.execute("create table t (id int, c int); insert into t select g, 1200 - g from generate_series(1, 1199) g")
     reader = reader_of(database)
     sorted_ones: list[Any] = []
 
@@ -347,13 +348,13 @@ def test_a_large_table_without_an_index_is_not_sorted(database: Database, reader
     monkeypatch.setattr(incremental, "in_order", in_order)
     first = reader.read("t", cursor="c")
     assert not sorted_ones
-    assert ids(first) == list(range(1, 1000))
-    assert last(first)["cursor"] == "999"
-    database.execute("insert into t values (1000, 5), (1001, 1000)")
-    assert ids(reader.read("t", cursor="c", state=last(first))) == [1000, 1001]
+    assert ids(first) == list(range(1, 1200))
+    assert last(first)["cursor"] == "1199"  # As numbers go: of the texts, 999 is the highest.
+    database.execute("insert into t values (1200, 5), (1201, 1200)")
+    assert ids(reader.read("t", cursor="c", state=last(first))) == [1200, 1201]
     database.execute("create index on t (c)")
     sorted_ones.clear()
-    assert len(reader.read("t", cursor="c").rows) == 1001
+    assert len(reader.read("t", cursor="c").rows) == 1201
     assert sorted_ones
 
 
@@ -386,6 +387,8 @@ def test_a_view_says_what_it_lacks(any_database: Database, reader: Any, caplog: 
     [
         ("float8", ["1", "2", "Infinity", "NaN"]),
         ("numeric", ["1", "2", "NaN"]),
+        ("numeric", ["1", "2", "Infinity"]),
+        ("interval", ["1 day", "2 days", "infinity"]),
         ("timestamptz", ["2024-01-01", "2024-01-02", "infinity"]),
         ("date", ["2024-01-01", "2024-01-02", "infinity"]),
     ],
@@ -489,6 +492,41 @@ def test_a_state_of_another_server_begins_anew(
     state = last(reader.read("t", cursor=cursor, state=None))
     assert ids(reader.read("t", cursor=cursor, state={**state, **change})) == [1, 2]
     assert why in caplog.text
+
+
+@pytest.mark.parametrize("cursor", ["id", None])
+def test_a_table_that_is_swapped_in_begins_anew(
+    any_database: Database, reader: Any, caplog: pytest.LogCaptureFixture, cursor: str | None
+) -> None:
+    """Its rows may have been written long before the last run."""
+    any_database.execute("create table t (id int); insert into t values (1), (2)")
+    any_database.execute("create table fresh (id int); insert into fresh values (1), (3)")
+    first = last(reader.read("t", cursor=cursor, state=None))
+    without_table = {key: value for key, value in first.items() if key != "table"}
+    any_database.execute("truncate t; insert into t values (4)")
+    assert ids(reader.read("t", cursor=cursor, state=first)) == [4]
+    assert ids(reader.read("t", cursor=cursor, state=without_table)) == [4]
+    assert "begins anew" not in caplog.text
+    any_database.execute("alter table t rename to old; alter table fresh rename to t")
+    assert ids(reader.read("t", cursor=cursor, state=first)) == [1, 3]
+    assert "public.t begins anew: another table has its name now" in caplog.text
+
+
+def test_a_view_that_is_made_anew_goes_on(any_database: Database, reader: Any) -> None:
+    any_database.execute("create table t (id int); insert into t values (1), (2); create view v as table t")
+    first = last(reader.read("v", cursor="id"))
+    any_database.execute("drop view v; create view v as table t")
+    assert ids(reader.read("v", cursor="id", state=first)) == [2]
+
+
+@pytest.mark.parametrize("cursor", ["id", None])
+def test_rows_that_are_attached_are_told(
+    any_database: Database, reader: Any, caplog: pytest.LogCaptureFixture, cursor: str | None
+) -> None:
+    any_database.execute("create table p (id int) partition by range (id)")
+    with caplog.at_level(logging.INFO):
+        reader.read("p", cursor=cursor, state=None)
+    assert "of a table that is attached to it when it has rows, only those" in caplog.text
 
 
 def test_a_role_loses_the_guard_and_gets_it_back(database: Database, reader_of: Make) -> None:

@@ -35,6 +35,7 @@ CATALOG = [
     PgType(14, "geometry", "gis", "d", "S", base=25),
     PgType(15, "geometry", "gis", "b", "U"),
     PgType(16, "note", "public", "c", "C", attributes=["doc"], attribute_types=[114]),
+    PgType(17, "vector", "public", "r", "R"),
 ]
 BY_OID = {item.oid: item for item in CATALOG}
 
@@ -58,10 +59,10 @@ AS_JSON = "pg_catalog.to_json({})"
     [
         (23, (schema.INTEGER, INT, "{}")),
         (1007, (schema.array(schema.INTEGER), array(INT), "{}")),
-        (790, (schema.NUMBER, Layout("numeric"), "{}::numeric")),
-        (791, (schema.array(schema.NUMBER), array(Layout("numeric")), "{}::numeric[]")),
-        (600, (schema.STRING, TEXT, "{}::text")),
-        (3904, (schema.STRING, TEXT, "{}::text")),
+        (790, (schema.NUMBER, Layout("numeric"), "{}::pg_catalog.numeric")),
+        (791, (schema.array(schema.NUMBER), array(Layout("numeric")), "{}::pg_catalog.numeric[]")),
+        (600, (schema.STRING, TEXT, "{}::pg_catalog.text")),
+        (3904, (schema.STRING, TEXT, "{}::pg_catalog.text")),
         (2, (schema.INTEGER, INT, "{}")),
         (3, (schema.array(schema.INTEGER), array(INT), "{}")),
         (4, (schema.array(schema.INTEGER), array(INT), "{}")),
@@ -72,12 +73,13 @@ AS_JSON = "pg_catalog.to_json({})"
         (9, (schema.OBJECT, JSON, AS_JSON)),
         (10, (schema.array(schema.OBJECT), JSON, AS_JSON)),
         (11, (schema.OBJECT, Layout("hstore"), "{}")),
-        (12, (schema.STRING, TEXT, "{}::text")),
-        (13, (schema.STRING, TEXT, "{}::text")),
+        (12, (schema.STRING, TEXT, "{}::pg_catalog.text")),
+        (13, (schema.STRING, TEXT, "{}::pg_catalog.text")),
         (14, (schema.STRING, TEXT, "{}")),
-        (15, (schema.STRING, TEXT, "{}::text")),
+        (15, (schema.STRING, TEXT, "{}::pg_catalog.text")),
         (114, (schema.ANY, JSON, "{}")),
         (16, (schema.OBJECT, Layout("composite", (("doc", JSON),)), "{}")),
+        (17, (schema.STRING, TEXT, "{}::pg_catalog.text")),
     ],
 )
 def test_what_becomes_of_a_type(oid: int, expected: tuple[object, Layout, str]) -> None:
