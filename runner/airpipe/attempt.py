@@ -39,6 +39,10 @@ ENDING = (
 """How both sides are ended: within ten seconds, and so that the destination can still make safe what came."""
 
 
+class TimeIsUp(TransientProblem):
+    """The attempt took longer than it may."""
+
+
 @dataclass(slots=True)
 class Limits:
     memory: int | None = None
@@ -154,7 +158,7 @@ class Attempt:
         if self._stop.is_set():
             self._end(Stopped("Stopped."))
         if self._limits.timeout and time.monotonic() - self._started > self._limits.timeout:
-            self._end(TransientProblem(f"The attempt took longer than its timeout, {time_text(self._limits.timeout)}."))
+            self._end(TimeIsUp(f"The attempt took longer than its timeout, {time_text(self._limits.timeout)}."))
         self._look_at_ends()
 
     def _save(self, *, now: bool = False) -> None:
@@ -202,7 +206,7 @@ class Attempt:
         try:
             pump.run()
             self._torn = pump.torn
-            if self._source_ended_well() and not pump.torn:
+            if self._source_ended_well() and not pump.torn and not self._is_being_ended():
                 pump.write([*self._ledger.close(self._unstated()), *map(_complete_line, self._whole())])
                 self._ended_well = True
         except DestinationGone:
@@ -218,6 +222,10 @@ class Attempt:
             with suppress(OSError):
                 destination.stdin.close()
             self._moving = time.monotonic() - pump.began
+
+    def _is_being_ended(self) -> bool:
+        """A source that was told to end may do so with 0, as one that has read everything."""
+        return self._ending_since is not None or self._stop.is_set()
 
     def _source_ended_well(self) -> bool:
         source = self._children["source"]
@@ -328,6 +336,8 @@ class Attempt:
             if self._exceeded_memory(name, ended[name]):
                 limit = size_text(self._limits.memory or 0)
                 return ConfigProblem(f"The {name} used more than sync_config.memory_limit, {limit}: raise it.")
+        if isinstance(self._error, TimeIsUp) and len(complete) == len(self.tallies):
+            return None  # In its last moments it was done: to do it once more would only write all rows again.
         if self._error is not None and (isinstance(self._error, Stopped) or not self._destination_first):
             return self._error
         for name in ["destination"] if self._destination_first else ["source", "destination"]:

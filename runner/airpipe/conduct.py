@@ -19,7 +19,7 @@ from airpipe.errors import AirpipeError, Stopped, TransientProblem
 from airpipe.events import Event, Finished, Log, Planned, Progress, Retrying, Saved, Started, StreamReport
 from airpipe.folder import Folder
 from airpipe.logs import LEVELS, RunLog
-from airpipe.mask import Mask, masking
+from airpipe.mask import Mask, masking, secrets_in
 from airpipe.pipeline import Loaded
 from airpipe.questions import Questions, programs
 from airpipe.saver import Saver
@@ -211,6 +211,7 @@ class _Run:
     def _note_control(self, side: str, message: dict[str, Any]) -> None:
         config = ((message.get("control") or {}).get("connectorConfig") or {}).get("config")
         if isinstance(config, dict):
+            self._mask.learn(secrets_in({}, config))
             self._controls[side] = config
 
     def _keep_controls(self) -> None:

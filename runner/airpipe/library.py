@@ -51,6 +51,6 @@ def run_loaded(loaded: Loaded, stop: threading.Event) -> Iterator[Event]:
                 raise event
             yield event
     finally:
-        if not isinstance(event, Finished):  # Nobody listens any more.
+        if not isinstance(event, (Finished, BaseException)):  # Nobody listens any more.
             stop.set()
         thread.join()

@@ -8,9 +8,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
-from urllib.parse import quote
 
-from airpipe.words import harmless
+from airpipe.words import file_name, harmless
 
 KEPT = 50
 """Logs that are kept of a pipeline."""
@@ -61,7 +60,7 @@ class RunLog:
 
 
 def folder_of(folder: Path, pipeline: str) -> Path:
-    return folder / "logs" / quote(pipeline, safe=" ")
+    return folder / "logs" / file_name(pipeline)
 
 
 def numbers(folder: Path, pipeline: str) -> list[int]:

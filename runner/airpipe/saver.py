@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from airpipe.catalog import StreamPlan
-from airpipe.states import Pending
+from airpipe.states import Pending, encode, fields_of
 from airpipe.statestore import Store
 from airpipe.streams import StreamName
 
@@ -88,19 +88,27 @@ class Saver:
         old: dict[str, Any] = json.loads(self._values.get(key, "{}"))
         has_state = state_key(plan.stream) in self._values
         same_mode = old.get("mode") == plan.mode
-        goes_on = has_state and same_mode and (plan.incremental or not old.get("complete"))
+        into = [plan.write, self._values.get("destination")]
+        half_is_there = old.get("into") == into and not old.get("complete")
+        goes_on = has_state and same_mode and (plan.incremental or half_is_there)
         if has_state and not goes_on:
             changes[state_key(plan.stream)] = None
         number = int(old.get("number", 0))
         if not number or (plan.overwrites and not goes_on):
             number = max(number + 1, int(time.time()))  # Grows even where the state is lost.
-        changes[key] = json.dumps({"number": number, "mode": plan.mode, "complete": False})
+        changes[key] = json.dumps({"number": number, "mode": plan.mode, "into": into, "complete": False})
         return Generation(number, number if plan.overwrites else 0, goes_on)
 
     def states(self) -> bytes:
         """What the source begins from, for `--state`."""
-        keys = [SHARED] if SHARED in self._values else [state_key(stream) for stream in self._plans]
+        if SHARED in self._values:
+            return b"[%b]" % _without(self._full_refreshes(), self._values[SHARED].encode())
+        keys = [state_key(stream) for stream in self._plans]
         return b"[%b]" % b",".join(self._values[key].encode() for key in keys if key in self._values)
+
+    def _full_refreshes(self) -> set[StreamName]:
+        """Streams that read everything: what a shared state says of them would hide rows."""
+        return {stream for stream, plan in self._plans.items() if not plan.incremental}
 
     # While it runs
 
@@ -114,6 +122,8 @@ class Saver:
                 key, text = state_key(pending.scope) if pending.scope else SHARED, pending.text.decode()
                 new |= self._values.get(key) != text
                 self._changes[key] = text
+                if pending.scope is not None and self._plans[pending.scope].incremental and SHARED in self._values:
+                    self._changes[SHARED] = None  # The source keeps a state for each stream by now.
         return new
 
     def _is_kept(self, plan: StreamPlan, pending: Pending) -> bool:
@@ -139,6 +149,19 @@ class Saver:
             if not self._plans[stream].incremental:
                 changes[state_key(stream)] = None
         self.put({key: value for key, value in changes.items() if value is not None or key in self._values})
+
+
+def _without(streams: set[StreamName], shared: bytes) -> bytes:
+    """A GLOBAL state without what it says of these streams; any other one as it is."""
+    state = fields_of(shared)
+    if "global" not in state:
+        return shared
+    body = fields_of(state["global"])
+    entries = msgspec.json.decode(body.get("stream_states", b"null"), type=list[msgspec.Raw] | None) or []
+    kept = [entry for entry in entries if StreamName.of(msgspec.json.decode(entry)["stream_descriptor"]) not in streams]
+    if len(kept) == len(entries):
+        return shared
+    return encode({**state, "global": {**body, "stream_states": kept}})
 
 
 def _is_empty(text: bytes) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Sequence
@@ -22,10 +23,33 @@ def cron_trigger(text: str, timezone: str | None) -> Any:
     from apscheduler.triggers.cron import CronTrigger  # type: ignore[import-untyped]
 
     try:
-        return CronTrigger.from_crontab(text, timezone=timezone)
+        *others, weekday = text.split()
+        return CronTrigger.from_crontab(" ".join([*others, _weekdays(weekday)]), timezone=timezone)
     except (ValueError, LookupError) as error:
         example = 'minute hour day month weekday, such as "0 3 * * *"'
         raise ValueError(f"{text} is no cron line ({example}): {error}") from None
+
+
+_WEEK = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_numbered = re.compile(r"(?:\*|([0-7])(?:-([0-7]))?)(?:/(\d+))?", re.ASCII).fullmatch
+
+
+def _weekdays(text: str) -> str:
+    """The weekdays of a cron line by their names: 0 and 7 are Sunday there, and Monday is 0 to the scheduler."""
+    if text == "*":
+        return text
+    names: list[str] = []
+    for part in text.split(","):
+        found = _numbered(part)
+        if found is None:  # Names.
+            names.append(part)
+            continue
+        first, last, step = found.groups()
+        end = int(last) if last else int(first) if first and not step else 6
+        names += [_WEEK[day] for day in range(int(first or 0), end + 1, int(step or 1))]
+    if not names:
+        raise ValueError(f"{text} names no weekday")
+    return ",".join(dict.fromkeys(names))
 
 
 def serve(file: str, names: Sequence[str], host: str, port: int, show: str, stop: threading.Event) -> None:

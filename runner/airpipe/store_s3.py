@@ -10,10 +10,10 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
-from urllib.parse import quote
 
 from airpipe.errors import ConfigProblem, TransientProblem
 from airpipe.statestore import Lock, Store, busy
+from airpipe.words import file_name
 
 TERM = 30.0
 """Seconds after which a lock that is not renewed is free."""
@@ -48,7 +48,7 @@ class S3Store(Store):
         self._known: dict[str, dict[str, Any]] = {}
 
     def _key(self, pipeline: str, ending: str) -> str:
-        return f"{self._path}{quote(pipeline, safe=' ')}.{ending}"
+        return f"{self._path}{file_name(pipeline)}.{ending}"
 
     def _get(self, key: str) -> tuple[Any, str] | None:
         """The JSON of an object and its ETag; None where there is none."""
@@ -100,6 +100,7 @@ class S3Store(Store):
     def lock(self, pipeline: str) -> Iterator[Lock]:
         lease = _Lease(self, self._key(pipeline, "lock"), pipeline)
         lease.acquire()
+        self._known.pop(pipeline, None)  # Who held it before us has written since.
         try:
             yield lease
         finally:
@@ -157,9 +158,15 @@ class _Lease(Lock):
         return self._write(found[1] if found else None)
 
     def _write(self, etag: str | None) -> bool:
+        """Write the lease, from now on: its answer may take long. A write whose answer was lost is refused when it is
+        repeated, and ours all the same.
+        """
+        now = time.monotonic()
         self._etag = self._store.put_if(self._key, {"owner": self._owner, "until": time.time() + TERM}, etag)
+        if self._etag is None and (found := self._store.get(self._key)) and found[0].get("owner") == self._owner:
+            self._etag = found[1]
         if self._etag:
-            self._renewed = time.monotonic()
+            self._renewed = now
         return self._etag is not None
 
     def _renew(self) -> None:

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from airpipe.errors import ConfigProblem, TransientProblem
 from airpipe.statestore import PATIENCE, Lock, Store, busy
+from airpipe.words import file_name
 
 _TABLES = """
 create table if not exists airpipe_state (pipeline text, key text, value text not null, primary key (pipeline, key));
@@ -29,6 +29,7 @@ class SqliteStore(Store):
             if not path.parent.exists():
                 path.parent.mkdir(parents=True)
                 (path.parent / ".gitignore").write_text("*\n")
+            path.touch(mode=0o600)  # A connector may have renewed its secrets: they are in the states.
             self._database = sqlite3.connect(path, isolation_level=None, timeout=10, check_same_thread=False)
             self._database.executescript(f"pragma synchronous = full; {_TABLES}")
         except (OSError, sqlite3.Error) as error:
@@ -78,8 +79,11 @@ class SqliteStore(Store):
 
     @contextmanager
     def lock(self, pipeline: str) -> Iterator[Lock]:
-        path = self._path.with_name(f"{quote(pipeline, safe=' ')}.lock")
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        path = self._path.with_name(f"{file_name(pipeline)}.lock")
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise ConfigProblem(f"{path} cannot be opened, to keep other runs out: {error.strerror}") from None
         try:
             _acquire(descriptor, pipeline)
             os.truncate(descriptor, 0)

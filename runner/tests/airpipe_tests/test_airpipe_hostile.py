@@ -6,13 +6,15 @@ import json
 import os
 import signal
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from airpipe import library
 from airpipe.alerts import alert
-from airpipe.events import Finished, Log, Retrying
+from airpipe.events import Finished, Log, Progress, Retrying
 from airpipe.folder import Folder
 from airpipe.pipeline import load
 
@@ -143,6 +145,34 @@ def test_differences_of_counts_are_told_a_few_times(plain: Bench) -> None:
     plain.destination_command[-1] = "counts too much"
     _, events = run(plain)
     assert len([event for event in events if isinstance(event, Log) and "counts 1,000" in event.message]) == 5
+
+
+@pytest.mark.slow
+def test_a_source_that_is_told_to_end_has_not_read_everything(bench: Bench) -> None:
+    """Also where it says so by an exit code of 0: half an overwrite would take the place of a whole one."""
+    bench.source_command = [*command("source_plain"), "polite"]
+    bench.more = {"streams": [{"name": "plain", "mode": "full_refresh", "write": "overwrite"}]}
+    assert bench.run().status == "succeeded"
+    whole = bench.ids("plain")
+    bench.source_command[-1] = "ends well when it is told to end"
+    bench.source |= {"rows": 40, "hang": True}
+    stop = threading.Event()
+    events = []
+    for event in library.run(bench.write(), stop=stop):
+        events.append(event)
+        if isinstance(event, Progress) and event.rows == 40:
+            stop.set()
+    assert isinstance(events[-1], Finished)
+    assert events[-1].status == "stopped"
+    assert bench.ids("plain") == whole == list(range(1, 101))
+
+
+@pytest.mark.slow
+def test_what_is_complete_when_its_time_is_up_is_not_moved_again(plain: Bench) -> None:
+    plain.destination_command[-1] = "takes long to end"
+    plain.more = {"sync_config": {"retries": 2, "retry_delay": 0.01, "timeout": 2}}
+    assert run(plain)[0].status == "succeeded"
+    assert len((plain.folder / "rows").read_text().splitlines()) == 100
 
 
 # What must not be shown

@@ -20,6 +20,7 @@ import pytest
 from airpipe.alerts import Condition, alert
 from airpipe.events import Finished, Status, StreamReport
 from airpipe.pipeline import load
+from airpipe.serve import cron_trigger
 
 from .bench import AIRPIPE, Bench, until
 
@@ -177,3 +178,27 @@ def test_a_file_without_a_schedule_has_nothing_to_serve(bench: Bench) -> None:
     done = subprocess.run([*AIRPIPE, "serve", str(bench.write())], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "no pipeline has a schedule" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("weekdays", "expected"),
+    [
+        ("0", "sun"),
+        ("7", "sun"),
+        ("1-5", "mon,tue,wed,thu,fri"),
+        ("5-7", "fri,sat,sun"),
+        ("*/2", "sun,tue,thu,sat"),
+        ("mon-fri", "mon-fri"),
+        ("0,sat", "sun,sat"),
+        ("*", "*"),
+    ],
+)
+def test_weekdays_are_those_of_cron(weekdays: str, expected: str) -> None:
+    """The scheduler's own count begins on Monday."""
+    assert str(cron_trigger(f"0 3 * * {weekdays}", "UTC").fields[4]) == expected
+
+
+@pytest.mark.parametrize("line", ["0 3 * * 8", "0 3 * * 5-2", "0 3 * *", ""])
+def test_a_line_that_is_none_of_cron_is_told(line: str) -> None:
+    with pytest.raises(ValueError, match="is no cron line"):
+        cron_trigger(line, "UTC")

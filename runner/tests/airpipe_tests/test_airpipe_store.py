@@ -6,14 +6,17 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from airpipe import store_s3
 from airpipe.errors import ConfigProblem
 from airpipe.events import Event, Finished, Saved
 from airpipe.library import run
 from airpipe.pipeline import load
 from airpipe.statestore import Store, open_store
+from airpipe.store_s3 import S3Store, _Lease
 from airpipe.tables import show_runs
 from connector_parts import S3, Postgres
 
@@ -82,6 +85,43 @@ def test_one_holds_the_lock_and_another_pipeline_is_free(opened: Opener, monkeyp
 
 
 @pytest.mark.slow
+def test_who_waited_for_the_lock_sees_what_was_written_meanwhile(opened: Opener) -> None:
+    with opened() as one, opened() as other:
+        assert other.runs("p") == []
+        with one.lock("p"):
+            one.save("p", {"a": "1"})
+            one.put_run("p", {"run": 1})
+        with other.lock("p"):
+            other.put_run("p", {"run": 2})
+    with opened() as store:
+        assert store.load("p") == {"a": "1"}
+        assert [run["run"] for run in store.runs("p")] == [2, 1]
+
+
+@pytest.mark.parametrize("address", ["s3"], indirect=True)
+def test_a_lease_whose_answer_was_lost_is_still_held(opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client asks once more, and the server refuses: the object is not as it was."""
+    put_if = S3Store.put_if
+
+    def twice(store: S3Store, key: str, body: Any, etag: str | None) -> str | None:
+        put_if(store, key, body, etag)
+        return put_if(store, key, body, etag)
+
+    monkeypatch.setattr(S3Store, "put_if", twice)
+    with opened() as one, one.lock("p") as lock:
+        assert isinstance(lock, _Lease)
+        assert lock._write(lock._etag)
+        lock.check()
+        monkeypatch.setattr(store_s3, "PATIENCE", 0)
+        with opened() as other, pytest.raises(ConfigProblem, match="is being run already"), other.lock("p"):
+            pass
+
+
+def test_a_pipeline_of_a_very_long_name_has_a_lock(opened: Opener) -> None:
+    with opened() as one, opened() as other, one.lock("가" * 80), other.lock("가" * 81):
+        pass
+
+
 def test_a_dead_run_holds_no_lock(opened: Opener, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("airpipe.store_s3.TERM", 3.0)
     code = f"""

@@ -48,6 +48,8 @@ def write(manner: str) -> None:
                 answer(manner, message)
                 if manner == "leaves early":
                     return
+    if manner == "takes long to end":
+        time.sleep(3)  # What is tested: longer than the attempt may take, and less than it is given to end.
 
 
 def main(manner: str, verb: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
 from typing import Any
@@ -73,6 +74,8 @@ def read(manner: str, config: dict[str, Any]) -> None:
             misbehave(manner, stream)
             if number % 10 == 0:
                 state(stream, number)
+    if manner == "ends well when it is told to end":
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     while config.get("hang"):
         time.sleep(3600)
     kept = [b"x" * 1_000_000 for _ in range(config.get("megabytes", 0))]
